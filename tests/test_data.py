@@ -1,6 +1,7 @@
 """Data sets, folders and augmentation."""
 
 import hashlib
+import itertools
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from wfviz import data as data_module
-from wfviz.data import Data, FilePictures, Pictures, augment, hold_out, load_data, names
+from wfviz.data import Data, FilePictures, Pictures, augment, hold_out, load_data, mirrored, names
 from wfviz.errors import WfvizError
 from wfviz.specs import InputSpec
 
@@ -277,6 +278,20 @@ def test_augmented_as_the_obvious_loop(shift, flip):
     if shift:
         assert {d for d, _, _ in used} == {r for _, r, _ in used} == set(range(-shift, shift + 1))
     assert {m for _, _, m in used} == ({False, True} if flip else {False})
+
+
+def test_chosen_pictures_are_mirrored():
+    pictures, chosen = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8), torch.tensor([True, False, False, True, True, False])
+    got = augment(pictures, 0, chosen)
+    assert all(torch.equal(b, a.flip(-1) if c else a) for a, b, c in zip(pictures, got, chosen, strict=True))
+
+
+def test_every_picture_is_mirrored_in_every_other_epoch():
+    indices = torch.randperm(5000)
+    epochs = [mirrored(indices, epoch, 3) for epoch in range(4)]
+    assert all(torch.equal(one, ~other) for one, other in itertools.pairwise(epochs))
+    assert 0.4 < epochs[0].float().mean() < 0.6 and not torch.equal(epochs[0], mirrored(indices, 0, 4))
+    assert torch.equal(epochs[0][:10], mirrored(indices[:10], 0, 3))
 
 
 def test_the_same_draw_augments_the_same():

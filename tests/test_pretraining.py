@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from wfviz import pretraining
 from wfviz.backbones import build, recipe
 from wfviz.data import Data, Pictures, load_data
 from wfviz.errors import WfvizError
-from wfviz.pretraining import STATE, accuracy_of, pretrain, spec_for
+from wfviz.pretraining import STATE, accuracy_of, pretrain, resized, spec_for
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 from wfviz.training import make_accelerator, one_cycle
 
@@ -68,6 +69,40 @@ def test_other_settings_are_not_resumed(data, tmp_path, monkeypatch):
     for other in ((backbone, spec("cnn", 4)[1]), (BackboneSpec("cnn", 3, 3, 32), how)):
         with pytest.raises(WfvizError, match="other settings"):
             pretrain(data, *other, tmp_path, accelerator, resume=True, show=False)
+
+
+def test_small_pictures_first(data, tmp_path, monkeypatch):
+    """Every size has its share of the epochs; what a smaller picture shows is torchvision's."""
+    from torchvision.transforms.functional import resize
+
+    backbone, how = spec("test_resnet", 5)
+    seen = []
+    monkeypatch.setattr(pretraining, "resized", lambda x, size: seen.append(size) or pretraining_resized(x, size))
+    pretraining_resized = resized
+    pretrain(data, backbone, replace(how, sizes=(16, 24, 32)), tmp_path, make_accelerator("cpu"), show=False)
+    assert seen == [16] * 6 + [24] * 6 + [32] * 3
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(resized(x, 16), resize(x, [16, 16], antialias=True), atol=1e-6) and resized(x, None) is x
+
+
+@pytest.mark.parametrize(("name", "sizes", "why"), [
+    ("test_resnet", (16, 24), "end with the size"), ("test_resnet", (48, 32), "beyond"), ("test_resnet", (0, 32), "not go beyond"), ("cnn", (16, 32), "one size only"),
+    ("vit_micro", (16, 32), "one size only"),
+])
+def test_sizes_that_cannot_be(name, sizes, why, data, tmp_path):
+    backbone, how = spec(name)
+    with pytest.raises(WfvizError, match=why):
+        pretrain(data, backbone, replace(how, sizes=sizes), tmp_path / "new", make_accelerator("cpu"), show=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_state_is_kept_within_an_epoch(data, tmp_path, monkeypatch):
+    backbone, how = spec("cnn", 1)
+    kept = []
+    monkeypatch.setattr(pretraining, "KEEP_EVERY", 0)
+    monkeypatch.setattr(pretraining, "save_state", lambda path, *_, **about: kept.append(about["step"]))
+    pretrain(data, backbone, how, tmp_path, make_accelerator("cpu"), show=False)
+    assert kept == [1, 2, 3]
 
 
 def test_it_learns_and_says_how_well(data, tmp_path):

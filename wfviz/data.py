@@ -325,14 +325,18 @@ def _read(file: Path, inputs: InputSpec) -> Tensor:
 # --- augmentation -------------------------------------------------------------------------------
 
 
-def augment(pictures: Tensor, shift: int, flip: bool, generator: torch.Generator | None = None) -> Tensor:
-    """A batch [B, C, S, S], every picture shifted by up to `shift` px (edges reflected) and, if `flip`, mirrored at random.
+def augment(pictures: Tensor, shift: int, flip: bool | Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A batch [B, C, S, S], every picture shifted by up to `shift` px (edges reflected) and mirrored if `flip`.
 
-    One gather for the whole batch; `generator` lives on the CPU, so that every device draws the same.
+    flip: True mirrors at random, bool [B] those pictures. One gather for the whole batch; `generator` lives on the
+    CPU, so that every device draws the same.
     """
     b, _, size, _ = pictures.shape
     draw = torch.randint(-shift, shift + 1, (2, b), generator=generator) if shift else torch.zeros(2, b, dtype=torch.long)
-    mirror = torch.rand(b, generator=generator) < 0.5 if flip else torch.zeros(b, dtype=torch.bool)
+    if isinstance(flip, Tensor):
+        mirror = flip
+    else:
+        mirror = torch.rand(b, generator=generator) < 0.5 if flip else torch.zeros(b, dtype=torch.bool)
     pixel = torch.arange(size)
     rows, columns = pixel + draw[0][:, None], pixel + draw[1][:, None]
     columns = torch.where(mirror[:, None], columns.flip(1), columns)
@@ -340,6 +344,15 @@ def augment(pictures: Tensor, shift: int, flip: bool, generator: torch.Generator
     batch = torch.arange(b, device=pictures.device)[:, None, None, None]
     channel = torch.arange(pictures.shape[1], device=pictures.device)[None, :, None, None]
     return pictures[batch, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def mirrored(indices: Tensor, epoch: int, seed: int) -> Tensor:
+    """bool [B]: which pictures an epoch mirrors, every one in every other epoch (Jordan 2024, arXiv:2404.00498, section 3.6).
+
+    Which half begins is drawn by `seed`.
+    """
+    mixed = (indices.cpu() * 2_654_435_761 + seed * 2_246_822_519) % 2**32  # Knuth's multiplicative hash
+    return (mixed // 2**31 + epoch) % 2 == 1
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:

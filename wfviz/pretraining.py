@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from wfviz.backbones import build, recipe
-from wfviz.data import Data, Pictures, augment
+from wfviz.data import Data, Pictures, augment, mirrored
+from wfviz.errors import WfvizError
 from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 from wfviz.training import (
@@ -20,6 +21,7 @@ from wfviz.training import (
 )
 
 STATE = "pretraining.safetensors"
+KEEP_EVERY = 300  # seconds between two states within an epoch
 
 
 def spec_for(backbone: str, spec: PretrainSpec, pictures: int) -> PretrainSpec:
@@ -39,14 +41,17 @@ def pretrain(
     resume: bool = False,
     show: bool = True,
 ) -> tuple[nn.Module, dict]:
-    """Train `backbone` on the training split; what is learned is kept in `folder` after every epoch, and when it is interrupted.
+    """Train `backbone` on the training split; what is learned is kept in `folder` after every epoch,
+    every `KEEP_EVERY` seconds, and when it is interrupted.
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
-    "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and mirrored
-    pictures; the validation split is only looked at.
+    "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
+    mirrored pictures; the validation split is only looked at. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
     net = build(backbone)
+    _check_sizes(net, backbone, spec)
+    net = net.to(memory_format=torch.channels_last)  # as fast or up to 1.6 times as fast
     opt = optimizer("momentum" if spec.optimizer == "sgd" else spec.optimizer, _groups(net, spec.weight_decay), spec.lr)
     data = data.to(accelerator.device)
     share = (accelerator.process_index, accelerator.num_processes)
@@ -61,21 +66,28 @@ def pretrain(
     plain = accelerator.unwrap_model(net)
     start, main = time.monotonic() - seconds, accelerator.is_main_process
 
+    kept = time.monotonic()
+
     def keep_state() -> None:
+        nonlocal kept
+        kept = time.monotonic()
         if main:
-            about = {"digest": digest, "step": step, "seconds": time.monotonic() - start, "val_accuracy": accuracy}
+            about = {"digest": digest, "step": step, "seconds": kept - start, "val_accuracy": accuracy}
             save_state(folder / STATE, plain.state_dict(), opt, **about)
 
     with Log(folder / "log.jsonl", "pretraining", total, step, show, main) as log, stopping(accelerator) as stop:
         while step < total and not stop:
             indices = batch_indices(len(data.train), spec.batch_size, spec.seed, step, share)
-            pixels = augment(data.train.take(indices), data.shift, data.flip, generator(spec.seed, step, 1 + share[0]))
+            epoch = step // per_epoch
+            mirror = mirrored(indices, epoch, spec.seed) if data.flip else False
+            pixels = augment(data.train.take(indices), data.shift, mirror, generator(spec.seed, step, 1 + share[0]))
+            x = resized(normalize(pixels, data.inputs), _size_of(spec, epoch))
             y = data.train.labels[indices.to(data.train.labels.device)]
             set_lr(opt, spec.lr * one_cycle(step, total))
             net.train()
             torch.manual_seed(generator(spec.seed, step, 51 + share[0]).initial_seed())  # of dropout
             with accelerator.autocast():
-                loss = F.cross_entropy(net(normalize(pixels, data.inputs)), y, label_smoothing=spec.label_smoothing)
+                loss = F.cross_entropy(net(x), y, label_smoothing=spec.label_smoothing)
             opt.zero_grad()
             accelerator.backward(loss)
             opt.step()
@@ -85,6 +97,8 @@ def pretrain(
                 accuracy = accuracy_of(plain, data.val, data.inputs)
                 log.write(step, epoch=step / per_epoch, loss=loss.item(), val_accuracy=accuracy)
                 keep_state()
+            elif time.monotonic() - kept > KEEP_EVERY:
+                keep_state()
         if step < total:
             keep_state()
     done = step >= total
@@ -93,6 +107,31 @@ def pretrain(
         "seconds": round(time.monotonic() - start, 1), "val_accuracy": accuracy,
     }
     return plain.cpu().eval(), about
+
+
+def resized(x: Tensor, size: int | None) -> Tensor:
+    """A batch [B, C, S, S] scaled to [B, C, size, size]; None leaves it."""
+    if size is None or size == x.shape[-1]:
+        return x
+    return F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _size_of(spec: PretrainSpec, epoch: int) -> int | None:
+    """Side of the pictures in an epoch: every one of `spec.sizes` has an equal part of the epochs."""
+    return spec.sizes[epoch * len(spec.sizes) // spec.epochs] if spec.sizes else None
+
+
+def _check_sizes(net: nn.Module, backbone: BackboneSpec, spec: PretrainSpec) -> None:
+    if not spec.sizes:
+        return
+    if spec.sizes[-1] != backbone.size or not all(1 <= size <= backbone.size for size in spec.sizes):
+        raise WfvizError(f"sizes {spec.sizes} have to end with the size of the pictures, {backbone.size}, and not go beyond it")
+    for size in set(spec.sizes):
+        try:
+            with torch.no_grad():
+                net.eval()(torch.zeros(1, backbone.channels, size, size))
+        except (RuntimeError, AssertionError):
+            raise WfvizError(f"{backbone.name} takes pictures of one size only; leave the sizes out") from None
 
 
 def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
