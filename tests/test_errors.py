@@ -72,6 +72,7 @@ def test_presets():
     paper = UntrainSpec.preset("paper")
     assert (paper.optimizer, paper.lr, paper.batch_size, paper.expansion, paper.alpha_start, paper.patience) == ("sgd", 100.0, 128, 3, 3.0, 10)
     assert (paper.lambda_retain, paper.lambda_forget, paper.lambda_gates) == (1.0, 10.0, 1.0) and paper.evaluate_every == 0
+    assert (paper.forget_loss, paper.retain_loss, paper.lambda_middle) == ("reciprocal", "labels", 0.0)
     assert spec_for("vit_micro", "paper").lambda_forget == 100.0 and spec_for("vit_micro", "paper", lambda_forget=3.0).lambda_forget == 3.0
     assert spec_for("cnn", "default").layers == ("conv*", "fc1", "fc2") and spec_for("cnn", "default", layers=("fc1",)).layers == ("fc1",)
     assert spec_for("resnet18", "default").layers is None

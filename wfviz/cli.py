@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe")
     sub.add_argument("--weight-decay", type=_from_zero(float), help="default: the recipe")
     sub.add_argument("--batch-size", type=_positive(int), default=128)
+    sub.add_argument("--sizes", type=_sizes, default=(), metavar="PX,PX,...",
+                     help="side of the pictures in equal parts of the epochs, such as 16,24,32: small ones are faster")
 
     sub = commands.add_parser("untrain", help="learn α: one row of gates for every class, in one round",
                               description="Learn α around a frozen classifier, for all classes in one round.")
@@ -64,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the classifier; without it, one is trained first")
     sub.add_argument("--pretrained", action="store_true", help="start from timm's or torchvision's own weights")
     sub.add_argument("--preset", default="default", help="default, or paper (Poppi et al. 2024)")
+    sub.add_argument("--learn-from", metavar="WHAT", help="train (default), or without the training set: val (one half of the validation split), "
+                     "synthetic (made from the network), photos (crops of two photographs), or another data set or folder")
     sub.add_argument("--layers", help="gated layers, comma-separated names or patterns such as 'layer4.*'")
     sub.add_argument("--steps", type=_positive(int), help="optimiser steps at most")
     sub.add_argument("--epochs", type=_positive(float), help="the same in epochs")
@@ -72,10 +76,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--schedule", help="cosine or constant")
     for flag, text in (
         ("--lr", "learning rate of α"), ("--lambda-retain", "λ0, weight of the retained classes"),
-        ("--lambda-forget", "λ1, weight of forgetting"), ("--lambda-gates", "λ2, weight of open gates"),
+        ("--lambda-forget", "λ1, weight of forgetting"), ("--lambda-gates", "λ2, weight of open gates"), ("--lambda-middle", "λ3, weight against gates halfway"),
         ("--epsilon", "ε in 1 / (CE + ε)"), ("--alpha-start", "start of α; sigmoid(3) = 0.95"),
     ):
         sub.add_argument(flag, type=float, help=text)
+    sub.add_argument("--forget-loss", help="reciprocal (1 / CE), unlikelihood (−log(1 − p)) or teacher (the original with the class's logit masked)")
+    sub.add_argument("--retain-loss", help="labels or teacher")
     sub.add_argument("--expansion", type=_positive(int), help="χ, rows drawn for every retained picture")
     sub.add_argument("--patience", type=_from_zero(int), help="validations without progress before it stops; 0: never")
     sub.add_argument("--half", action="store_true", help="store the backbone as float16")
@@ -187,6 +193,13 @@ def _positive(kind):
 
 def _from_zero(kind):
     return _number(kind, f"{kind.__name__} from 0 up", lambda value: value >= 0)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(_positive(int)(part) for part in text.split(","))
+
+
+_sizes.__name__ = "list of sizes such as 16,24,32"
 
 
 def _number(kind, name: str, fits):

@@ -82,6 +82,7 @@ class PretrainSpec(Spec):
     lr: float | None = None  # peak of a one-cycle schedule
     weight_decay: float | None = None
     label_smoothing: float = 0.1
+    sizes: tuple[int, ...] = ()  # px in equal parts of the epochs, small ones first: faster; (): the whole size throughout
     precision: str = "auto"  # auto (bf16 on a GPU that has it), no, bf16, fp16
     seed: int = 0
 
@@ -92,7 +93,7 @@ class PretrainSpec(Spec):
 
 @dataclass(frozen=True)
 class UntrainSpec(Spec):
-    """Learning of α (DESIGN of the objective in `wfviz/untraining.py`).
+    """Learning of α; the losses are in `wfviz/objective.py`.
 
     The defaults are the preset `default`; `UntrainSpec.preset("paper")` holds the settings of
     Poppi et al. 2024, section "Implementation and Training Details".
@@ -108,12 +109,16 @@ class UntrainSpec(Spec):
     lambda_retain: float = 1.0  # λ0
     lambda_forget: float = 1.0  # λ1
     lambda_gates: float = 1.0  # λ2
+    lambda_middle: float = 0.3  # λ3, against gates that are neither open nor closed
+    forget_loss: str = "teacher"  # teacher, reciprocal or unlikelihood
+    retain_loss: str = "teacher"  # teacher or labels
     epsilon: float = 0.1  # in 1 / (CE_i + ε)
     expansion: int = 3  # χ, rows drawn for every retained picture
     alpha_start: float = 3.0  # sigmoid(3) = 0.95
     evaluate_every: int = 50  # steps between validations; 0: five times an epoch
     patience: int = 0  # validations without progress before it stops; 0: never
     layers: tuple[str, ...] | None = None  # name patterns; None: chosen by the backbone
+    learn_from: str = "train"  # or val, synthetic, or another data set: `wfviz/substitutes.py`
     precision: str = "auto"
     seed: int = 0
 
@@ -133,6 +138,9 @@ PRESETS: dict[str, dict] = {
         "lr": 100.0,
         "schedule": "constant",
         "lambda_forget": 10.0,  # 100 for ViTs: `untraining.spec_for` raises it
+        "lambda_middle": 0.0,
+        "forget_loss": "reciprocal",
+        "retain_loss": "labels",
         "epsilon": 1e-4,  # the paper has none; a memorised sample then divides by zero
         "evaluate_every": 0,
         "patience": 10,

@@ -1,9 +1,4 @@
-"""Untraining: learning α, for all classes in one round, around a frozen classifier.
-
-Objective (Poppi et al. 2024, Eq. 3, with the regulariser of its section "Single-shot multiple class
-unlearning"), with the reciprocal taken sample by sample:
-
-    λ0 · mean CE(retain)  +  λ1 · mean_i 1 / (CE_i(forget) + ε)  +  λ2 · mean(1 - gate)
+"""Untraining: learning α, for all classes in one round, around a frozen classifier; the loss is in `objective.py`.
 
 A batch of B pictures: the first half uses the rows of their own labels (forget), the second half is
 repeated χ times, each time with the row of another class drawn at random (retain).
@@ -17,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -25,6 +19,7 @@ from wfviz.backbones import recipe
 from wfviz.data import Data, Pictures
 from wfviz.errors import WfvizError, nearest
 from wfviz.filtering import WFNet
+from wfviz.objective import check_losses, mean_gate, mean_middle, needs_teacher, objective, teacher
 from wfviz.pictures import normalize
 from wfviz.specs import UntrainSpec
 from wfviz.training import (
@@ -50,6 +45,7 @@ def check(spec: UntrainSpec, processes: int = 1) -> None:
     for name, known, what in ((spec.schedule, SCHEDULES, "schedule"), (spec.optimizer, OPTIMIZERS, "optimizer")):
         if name not in known:
             raise WfvizError(nearest(name, known, what))
+    check_losses(spec)
     if spec.batch_size < 2 * processes:
         raise WfvizError(f"a batch of {spec.batch_size} cannot be halved for {processes} process(es)")
     over_zero = ("steps", "epochs", "lr", "expansion")
@@ -61,38 +57,22 @@ def check(spec: UntrainSpec, processes: int = 1) -> None:
         raise WfvizError(f"alpha_start is {spec.alpha_start}; it has to be a number")
 
 
-def objective(
-    logits: Tensor, labels: Tensor, forgets: Tensor, gates: Tensor, spec: UntrainSpec
-) -> tuple[Tensor, dict[str, float]]:
-    """The loss of one batch and its parts.
-
-    logits [N, C], labels [N], forgets bool [N]: where the sample's own class is forgotten; gates: mean of all
-    gates in [0, 1], a scalar tensor.
-    """
-    ce = F.cross_entropy(logits.float(), labels, reduction="none")
-    retain, forget = ce[~forgets].mean(), (1 / (ce[forgets] + spec.epsilon)).mean()
-    closed = 1 - gates
-    loss = spec.lambda_retain * retain + spec.lambda_forget * forget + spec.lambda_gates * closed
-    return loss, {"retain": retain.item(), "forget": forget.item(), "closed": closed.item()}
-
-
-def mean_gate(net: WFNet) -> Tensor:
-    """Mean over all gates of all rows and layers."""
-    alphas = net.alpha_parameters()
-    return sum(torch.sigmoid(a).sum() for a in alphas) / sum(a.numel() for a in alphas)
-
-
 def expand(x: Tensor, y: Tensor, n_classes: int, chi: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The batch as it is learned from: pictures, labels, rows, and where the own class is forgotten.
 
     x [B, ...], y [B] -> B/2 forgetting and χ · B/2 retained samples; draws come from a CPU generator.
     """
     half = len(y) // 2
-    kept_x, kept_y = x[half:].repeat(chi, *[1] * (x.ndim - 1)), y[half:].repeat(chi)
-    others = (kept_y + torch.randint(1, n_classes, (len(kept_y),), generator=draw).to(y.device)) % n_classes
-    forgets = torch.zeros(half + len(kept_y), dtype=torch.bool, device=y.device)
-    forgets[:half] = True
-    return torch.cat([x[:half], kept_x]), torch.cat([y[:half], kept_y]), torch.cat([y[:half], others]), forgets
+    x, y = repeated(x, chi), repeated(y, chi)
+    others = (y[half:] + torch.randint(1, n_classes, (len(y) - half,), generator=draw).to(y.device)) % n_classes
+    forgets = torch.arange(len(y), device=y.device) < half
+    return x, y, torch.cat([y[:half], others]), forgets
+
+
+def repeated(values: Tensor, chi: int) -> Tensor:
+    """The first half of [B, ...] once, the second half χ times."""
+    half = len(values) // 2
+    return torch.cat([values[:half], values[half:].repeat(chi, *[1] * (values.ndim - 1))])
 
 
 def untrain(
@@ -141,21 +121,24 @@ def untrain(
             indices = batch_indices(len(data.train), spec.batch_size, spec.seed, step, share)
             x = normalize(data.train.take(indices), data.inputs)
             y = data.train.labels[indices.to(data.train.labels.device)]
+            with torch.no_grad():
+                before = net(x) if needs_teacher(spec) else None
             x, y, rows, forgets = expand(x, y, n_classes, spec.expansion, generator(spec.seed, step, 2 + share[0]))
             set_lr(opt, spec.lr * SCHEDULES[spec.schedule](step, total))
             with accelerator.autocast():
                 logits = wrapped(x, forget=rows)
-            loss, parts = objective(logits, y, forgets, mean_gate(net), spec)
+            target = None if before is None else teacher(repeated(before, spec.expansion), rows)
+            loss, parts = objective(logits, y, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net))
             opt.zero_grad()
             accelerator.backward(loss)
             opt.step()
             step += 1
             log.bar.update()
             if step % every == 0 or step == total:
-                seen = validate(net, data.val, spec)
-                log.write(step, loss=loss.item(), **parts, **{f"val_{k}": v for k, v in seen.items()})
-                if seen["loss"] < best["loss"]:
-                    best = {**seen, "step": step}
+                found = validate(net, data.val, spec)
+                log.write(step, loss=loss.item(), **parts, **{f"val_{k}": v for k, v in found.items()})
+                if found["loss"] < best["loss"]:
+                    best = {**found, "step": step}
                     kept = {k: a.detach().clone() for k, a in alphas.items()}
                 stopped = bool(spec.patience) and step - best["step"] >= spec.patience * every
                 keep_state()
@@ -177,16 +160,20 @@ def validate(net: WFNet, pictures: Pictures, spec: UntrainSpec, batch_size: int 
     """Loss, Acc_r and Acc_f on a fixed part of the validation split, every picture as in `expand`."""
     pictures = pictures.sample(VALIDATION)
     draw = generator(0, 0, 3)
-    logits, labels, forgetting = [], [], []
+    logits, labels, rows, before = [], [], [], []
     for indices in torch.arange(len(pictures)).split(batch_size):
         x = normalize(pictures.take(indices), net.inputs)
         y = pictures.labels[indices.to(pictures.labels.device)]
         others = (y + torch.randint(1, len(net.classes), (len(y),), generator=draw).to(y.device)) % len(net.classes)
-        for rows, own in ((y, True), (others, False)):
-            logits.append(net(x, forget=rows))
+        plain = net(x) if needs_teacher(spec) else None
+        for row in (y, others):
+            logits.append(net(x, forget=row))
             labels.append(y)
-            forgetting.append(torch.full_like(y, own, dtype=torch.bool))
-    logits, labels, forgets = torch.cat(logits), torch.cat(labels), torch.cat(forgetting)
-    loss, _ = objective(logits, labels, forgets, mean_gate(net), spec)
+            rows.append(row)
+            before.append(plain)
+    logits, labels, rows = torch.cat(logits), torch.cat(labels), torch.cat(rows)
+    target = teacher(torch.cat(before), rows) if needs_teacher(spec) else None
+    forgets = rows == labels
+    loss, _ = objective(logits, labels, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net))
     right = (logits.argmax(1) == labels).float()
     return {"loss": float(loss), "acc_r": float(right[~forgets].mean()), "acc_f": float(right[forgets].mean())}

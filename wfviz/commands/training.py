@@ -6,6 +6,8 @@ import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from wfviz import checkpoints, pretraining, untraining
 from wfviz.backbones import build
 from wfviz.commands.evaluating import accuracy_table, evaluated, with_curves
@@ -13,6 +15,7 @@ from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, pr
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
 from wfviz.specs import PretrainSpec, UntrainSpec
+from wfviz.substitutes import SYNTHETIC, learning_data
 from wfviz.training import make_accelerator
 
 
@@ -23,7 +26,7 @@ def pretrain(args: argparse.Namespace) -> int:
     accelerator = make_accelerator(args.device, args.precision)
     spec = PretrainSpec(
         epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, weight_decay=args.weight_decay,
-        precision=args.precision, seed=args.seed,
+        sizes=args.sizes, precision=args.precision, seed=args.seed,
     )
     net, about = pretrained(args, data, backbone, spec, folder, accelerator, resume=args.resume)
     if accelerator.is_main_process:
@@ -56,7 +59,10 @@ def untrain(args: argparse.Namespace) -> int:
     card = {**card_of(args, data, backbone), "pretraining": made}
     if accelerator.is_main_process and not resume:  # with the backbone in place, an interrupted run can go on alone
         checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": "started"}}, half=args.half)
-    about = untraining.untrain(net, data, spec, folder, accelerator, resume=resume)
+    quiet = spec.learn_from != SYNTHETIC or not accelerator.is_main_process
+    with tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
+        learned = learning_data(data, spec.learn_from, net.eval(), args.data_root, args.seed, lambda done: bar.update(round(100 * done) - bar.n))
+    about = untraining.untrain(net, learned, spec, folder, accelerator, resume=resume)
     card["untraining"] = {**asdict(spec), **about}
     net.requires_grad_(False).eval()
     if accelerator.is_main_process:
@@ -79,7 +85,7 @@ def untrain(args: argparse.Namespace) -> int:
 def _untrain_spec(args: argparse.Namespace) -> UntrainSpec:
     fields = (
         "steps", "epochs", "batch_size", "optimizer", "schedule", "lr", "lambda_retain", "lambda_forget",
-        "lambda_gates", "epsilon", "alpha_start", "expansion", "patience",
+        "lambda_gates", "lambda_middle", "forget_loss", "retain_loss", "epsilon", "alpha_start", "expansion", "patience", "learn_from",
     )
     changes = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
     if args.layers:

@@ -1,0 +1,93 @@
+"""Which settings untrain best? Variations of a preset, one at a time, judged on the validation split.
+
+    python -m benchmarks.search --dataset digits --backbone cnn --from checkpoints/digits-cnn --out search.jsonl [--only NAME ...]
+
+Every line of the file is one variation: Acc_r and Acc_f over all classes (mean and worst), the change of Acc_r against
+the original (mean and worst), the share of gates below 0.5 ("closed"), the share between 0.05 and 0.95 ("middle"), and
+the seconds of the round. The test split is never looked at. Lines that are there already are not done again.
+"""
+
+import argparse
+import json
+import tempfile
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+
+from wfviz import checkpoints
+from wfviz.data import load_data
+from wfviz.filtering import WFNet
+from wfviz.metrics.accuracy import evaluate, summary
+from wfviz.specs import BackboneSpec
+from wfviz.substitutes import learning_data
+from wfviz.training import make_accelerator
+from wfviz.untraining import spec_for, untrain
+
+BEST = {"retain_loss": "teacher", "forget_loss": "teacher"}
+VARIATIONS: dict[str, dict] = {
+    "default": {},
+    "lr 0.03": {"lr": 0.03}, "lr 0.3": {"lr": 0.3}, "AdamW": {"optimizer": "adamw"}, "SGD, rate 10": {"optimizer": "sgd", "lr": 10.0},
+    "constant rate": {"schedule": "constant"},
+    "λ1 = 0.1": {"lambda_forget": 0.1}, "λ1 = 0.3": {"lambda_forget": 0.3}, "λ1 = 3": {"lambda_forget": 3.0},
+    "ε = 0.01": {"epsilon": 0.01}, "ε = 1": {"epsilon": 1.0},
+    "χ = 1": {"expansion": 1}, "χ = 6": {"expansion": 6},
+    "λ2 = 0.1": {"lambda_gates": 0.1}, "λ2 = 3": {"lambda_gates": 3.0}, "λ2 = 10": {"lambda_gates": 10.0},
+    "λ3 = 0.3": {"lambda_middle": 0.3}, "λ3 = 1": {"lambda_middle": 1.0},
+    "start 1": {"alpha_start": 1.0}, "start 5": {"alpha_start": 5.0},
+    "300 steps": {"steps": 300}, "1200 steps": {"steps": 1200},
+    "unlikelihood": {"forget_loss": "unlikelihood"}, "teacher forgets": {"forget_loss": "teacher"},
+    "teacher retains": {"retain_loss": "teacher"}, "teacher, both": BEST,
+    "teacher retains, unlikelihood": {"retain_loss": "teacher", "forget_loss": "unlikelihood"},
+    "teacher, start 5": {**BEST, "alpha_start": 5.0}, "teacher, λ2 = 3": {**BEST, "lambda_gates": 3.0},
+    "teacher, λ3 = 0.3": {**BEST, "lambda_middle": 0.3}, "teacher, lr 0.3": {**BEST, "lr": 0.3}, "teacher, λ1 = 3": {**BEST, "lambda_forget": 3.0},
+    "teacher, 300 steps": {**BEST, "steps": 300}, "teacher, 1200 steps": {**BEST, "steps": 1200},
+    "convolutions only": {"layers": ("conv*",)}, "linear only": {"layers": ("fc1", "fc2")},
+}
+
+
+def shares(net: WFNet) -> dict[str, float]:
+    """Of all gates, those below 0.5 and those between 0.05 and 0.95."""
+    every = torch.cat([g.flatten() for kinds in net.gates().values() for g in kinds.values()])
+    return {"closed": float((every < 0.5).float().mean()), "middle": float(((every > 0.05) & (every < 0.95)).float().mean())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--from", dest="source", required=True, metavar="DIR")
+    parser.add_argument("--data-root")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=["*"], help="names or patterns of variations")
+    parser.add_argument("--preset", default="default", help="what is varied (default)")
+    parser.add_argument("--learn-from", default="train", help="as in `wfviz untrain`; the validation split still judges")
+    parser.add_argument("--seeds", type=int, default=1)
+    args = parser.parse_args()
+    data = load_data(args.dataset, args.data_root)
+    backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
+    accelerator = make_accelerator()
+    data = data.to(accelerator.device)
+    done = {(line["name"], line["seed"]) for line in map(json.loads, args.out.read_text().splitlines())} if args.out.exists() else set()
+    for name, changes in VARIATIONS.items():
+        for seed in range(args.seeds):
+            if (name, seed) in done or not any(fnmatchcase(name, pattern) for pattern in args.only):
+                continue
+            spec = spec_for(args.backbone, args.preset, **changes, seed=seed)
+            plain = checkpoints.load_backbone(args.source, backbone)
+            net = WFNet(plain, len(data.classes), spec.layers, classes=data.classes, inputs=data.inputs, alpha_start=spec.alpha_start)
+            learned = learning_data(data, args.learn_from, net.to(accelerator.device).eval(), args.data_root, seed)
+            with tempfile.TemporaryDirectory() as folder:
+                about = untrain(net, learned, spec, Path(folder), accelerator, show=False)
+            found = summary(evaluate(net.requires_grad_(False).eval(), data.val, "val"), "val", data.classes)
+            line = {"name": name, "seed": seed, "seconds": about["seconds"], "best_step": about["best_step"], **shares(net)}
+            for key in ("acc_r", "acc_f", "acc_r_change"):
+                line |= {key: found[key]["mean"], f"{key}_worst": found[key]["worst"]}
+            line = {k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}
+            with open(args.out, "a") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
