@@ -1,10 +1,12 @@
-"""Which settings untrain best? Variations of a preset, one at a time, judged on the validation split.
+"""Which settings untrain best? Variations of two losses, one at a time, judged on the validation split.
 
     python -m benchmarks.search --dataset digits --backbone cnn --from checkpoints/digits-cnn --out search.jsonl [--only NAME ...]
 
 Every line of the file is one variation: Acc_r and Acc_f over all classes (mean and worst), the change of Acc_r against
 the original (mean and worst), the share of gates below 0.5 ("closed"), the share between 0.05 and 0.95 ("middle"), and
 the seconds of the round. The test split is never looked at. Lines that are there already are not done again.
+
+    python -m benchmarks.search --table search.jsonl        # prints them as a table
 """
 
 import argparse
@@ -24,9 +26,10 @@ from wfviz.substitutes import learning_data
 from wfviz.training import make_accelerator
 from wfviz.untraining import spec_for, untrain
 
-BEST = {"retain_loss": "teacher", "forget_loss": "teacher"}
-VARIATIONS: dict[str, dict] = {
-    "default": {},
+FIRST = {"forget_loss": "reciprocal", "retain_loss": "labels", "lambda_middle": 0.0}  # the paper's loss
+TEACHER = {"forget_loss": "teacher", "retain_loss": "teacher", "lambda_middle": 0.0}
+AROUND_FIRST: dict[str, dict] = {
+    "reciprocal": {},
     "lr 0.03": {"lr": 0.03}, "lr 0.3": {"lr": 0.3}, "AdamW": {"optimizer": "adamw"}, "SGD, rate 10": {"optimizer": "sgd", "lr": 10.0},
     "constant rate": {"schedule": "constant"},
     "λ1 = 0.1": {"lambda_forget": 0.1}, "λ1 = 0.3": {"lambda_forget": 0.3}, "λ1 = 3": {"lambda_forget": 3.0},
@@ -36,14 +39,17 @@ VARIATIONS: dict[str, dict] = {
     "λ3 = 0.3": {"lambda_middle": 0.3}, "λ3 = 1": {"lambda_middle": 1.0},
     "start 1": {"alpha_start": 1.0}, "start 5": {"alpha_start": 5.0},
     "300 steps": {"steps": 300}, "1200 steps": {"steps": 1200},
-    "unlikelihood": {"forget_loss": "unlikelihood"}, "teacher forgets": {"forget_loss": "teacher"},
-    "teacher retains": {"retain_loss": "teacher"}, "teacher, both": BEST,
-    "teacher retains, unlikelihood": {"retain_loss": "teacher", "forget_loss": "unlikelihood"},
-    "teacher, start 5": {**BEST, "alpha_start": 5.0}, "teacher, λ2 = 3": {**BEST, "lambda_gates": 3.0},
-    "teacher, λ3 = 0.3": {**BEST, "lambda_middle": 0.3}, "teacher, lr 0.3": {**BEST, "lr": 0.3}, "teacher, λ1 = 3": {**BEST, "lambda_forget": 3.0},
-    "teacher, 300 steps": {**BEST, "steps": 300}, "teacher, 1200 steps": {**BEST, "steps": 1200},
     "convolutions only": {"layers": ("conv*",)}, "linear only": {"layers": ("fc1", "fc2")},
+    "unlikelihood": {"forget_loss": "unlikelihood"}, "teacher forgets": {"forget_loss": "teacher"},
+    "teacher retains": {"retain_loss": "teacher"}, "teacher retains, unlikelihood": {"retain_loss": "teacher", "forget_loss": "unlikelihood"},
 }
+AROUND_TEACHER: dict[str, dict] = {
+    "teacher, both": {}, "teacher, start 5": {"alpha_start": 5.0}, "teacher, lr 0.3": {"lr": 0.3},
+    "teacher, λ1 = 3": {"lambda_forget": 3.0}, "teacher, λ2 = 3": {"lambda_gates": 3.0}, "teacher, λ3 = 0.3": {"lambda_middle": 0.3},
+    "teacher, λ1 = 2, λ3 = 0.3": {"lambda_forget": 2.0, "lambda_middle": 0.3}, "teacher, λ1 = 3, λ3 = 0.3": {"lambda_forget": 3.0, "lambda_middle": 0.3},
+    "teacher, 300 steps": {"steps": 300}, "teacher, 1200 steps": {"steps": 1200},
+}
+VARIATIONS = {k: {**FIRST, **v} for k, v in AROUND_FIRST.items()} | {k: {**TEACHER, **v} for k, v in AROUND_TEACHER.items()}
 
 
 def shares(net: WFNet) -> dict[str, float]:
@@ -52,18 +58,32 @@ def shares(net: WFNet) -> dict[str, float]:
     return {"closed": float((every < 0.5).float().mean()), "middle": float(((every > 0.05) & (every < 0.95)).float().mean())}
 
 
+def table(path: Path) -> str:
+    """The lines of a file in Markdown, in percent and percentage points."""
+    rows = ["| variation | Acc_r against the original ↑ (worst class) | Acc_f ↓ (worst class) | closed | halfway | seconds |", "|---|---|---|---|---|---|"]
+    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        percent = {k: 100 * v for k, v in line.items() if isinstance(v, float)}
+        rows.append("| {name} | {change:+.2f} ({worst:+.2f}) | {acc_f:.2f} ({acc_f_worst:.2f}) | {closed:.1f} | {middle:.1f} | {seconds:.0f} |".format(
+            **percent | {"seconds": line["seconds"]}, name=line["name"], change=percent["acc_r_change"], worst=percent["acc_r_change_worst"]))
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--backbone", required=True)
-    parser.add_argument("--from", dest="source", required=True, metavar="DIR")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="print what is in FILE, and do nothing else")
+    parser.add_argument("--dataset")
+    parser.add_argument("--backbone")
+    parser.add_argument("--from", dest="source", metavar="DIR")
     parser.add_argument("--data-root")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", default=["*"], help="names or patterns of variations")
-    parser.add_argument("--preset", default="default", help="what is varied (default)")
     parser.add_argument("--learn-from", default="train", help="as in `wfviz untrain`; the validation split still judges")
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
+    if args.table:
+        return print(table(args.table))
+    if not (args.dataset and args.backbone and args.source and args.out):
+        parser.error("--dataset, --backbone, --from and --out are needed")
     data = load_data(args.dataset, args.data_root)
     backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
     accelerator = make_accelerator()
@@ -73,7 +93,7 @@ def main() -> None:
         for seed in range(args.seeds):
             if (name, seed) in done or not any(fnmatchcase(name, pattern) for pattern in args.only):
                 continue
-            spec = spec_for(args.backbone, args.preset, **changes, seed=seed)
+            spec = spec_for(args.backbone, "default", **changes, seed=seed)
             plain = checkpoints.load_backbone(args.source, backbone)
             net = WFNet(plain, len(data.classes), spec.layers, classes=data.classes, inputs=data.inputs, alpha_start=spec.alpha_start)
             learned = learning_data(data, args.learn_from, net.to(accelerator.device).eval(), args.data_root, seed)

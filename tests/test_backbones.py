@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from wfviz.backbones import build, names, patch_size, recipe
+from wfviz.backbones import build, names, patch_size, pretrained_inputs, recipe
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
-from wfviz.specs import BackboneSpec
+from wfviz.specs import BackboneSpec, InputSpec
 
 REGISTERED = [(name, 3 if name == "vgg11" else 1, 8) for name in names()]
 OTHERS = [  # of timm and torchvision: a convolution as the head, depthwise convolutions, windows and weights that are read
@@ -109,3 +109,13 @@ def test_recipes():
     assert recipe("cnn").layers == ("conv*", "fc1", "fc2")
     assert [name for name in names() if recipe(name).transformer] == ["vit_micro", "vit_tiny", "vit_small"]
     assert recipe("deit_tiny_patch16_224").optimizer == "adamw" and recipe("mobilenetv3_small_050").optimizer == "sgd"
+
+
+def test_pretrained_weights_bring_their_normalisation():
+    import timm
+
+    inputs = InputSpec(3, 224, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    net = timm.create_model("vit_tiny_patch16_224", pretrained=False)
+    assert pretrained_inputs(net, inputs) == InputSpec(3, 224, (0.5,) * 3, (0.5,) * 3)
+    assert pretrained_inputs(torch.nn.Linear(2, 2), inputs) is inputs
+    assert pretrained_inputs(net, InputSpec(1, 224, (0.1,), (0.2,))).mean == (0.1,)

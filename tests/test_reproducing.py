@@ -1,5 +1,7 @@
 """The commands behind the paper's tables: complete, accepted by the command line, and done only once."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,26 @@ def test_dry_run(tmp_path, capsys):
     assert main(["reproduce", "all", "--cells", "mnist-vit_tiny", "--out", str(tmp_path), "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [str(s) for s in reproducing.steps(cells="mnist-vit_tiny", root=tmp_path)] and not list(tmp_path.iterdir())
+
+
+def test_imagenet(tmp_path, capsys):
+    """Every command is one that the command line takes; the evaluation is done once there are numbers."""
+    found = reproducing.imagenet(tmp_path / "pictures", "*-resnet*", (0, 1), tmp_path)
+    assert {s.cell for s in found} == {"imagenet-resnet18", "imagenet-resnet50", "imagenet-resnet101"} and len(found) == 3 * 2 * 2
+    for step in found:
+        args = parser().parse_args(list(step.command))
+        assert args.command in ("untrain", "evaluate") and str(step.folder) in step.command
+    assert main(["reproduce", "imagenet", "--imagenet", str(tmp_path / "pictures"), "--out", str(tmp_path), "--cells", "*resnet*", "--seeds", "0,1", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(s) for s in found]
+    with pytest.raises(WfvizError, match="no cell is called 'x'; there are imagenet-resnet18"):
+        reproducing.imagenet(tmp_path, "x")
+    assert main(["reproduce", "imagenet"]) == 2 and "--imagenet DIR" in capsys.readouterr().err
+
+
+def test_an_evaluation_is_done_once(tmp_path):
+    untraining, evaluation = reproducing.imagenet(tmp_path, "*-vgg16", root=tmp_path)
+    shutil.copytree("checkpoints/digits-cnn", evaluation.folder)
+    assert reproducing.todo(untraining) is None and reproducing.todo(evaluation) is None
+    card = json.loads((evaluation.folder / "card.json").read_text())
+    (evaluation.folder / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "metrics"}))
+    assert reproducing.todo(evaluation) == evaluation.command

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from wfviz.errors import WfvizError, nearest
-from wfviz.specs import BackboneSpec
+from wfviz.specs import BackboneSpec, InputSpec
 
 SMALL = 64  # pictures up to this size get a 3x3 stem and small patches
 LARGEST = 4096  # pixels; a number beyond it is a mistake
@@ -200,6 +200,15 @@ def _from_libraries(spec: BackboneSpec, name: str | None = None) -> nn.Module:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WfvizError(f"{name} cannot be built for {spec.channels} x {spec.size} x {spec.size} pictures: {reason}") from None
+
+
+def pretrained_inputs(net: nn.Module, inputs: InputSpec) -> InputSpec:
+    """The normalisation that a timm network's own weights were trained with; else `inputs` as they are."""
+    how = getattr(net, "pretrained_cfg", None) or {}
+    mean, std = how.get("mean"), how.get("std")
+    if not mean or not std or len(mean) != inputs.channels:
+        return inputs
+    return replace(inputs, mean=tuple(mean), std=tuple(std))
 
 
 def _from_timm(spec: BackboneSpec, name: str) -> nn.Module:

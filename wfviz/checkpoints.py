@@ -7,6 +7,7 @@ safetensors and plain arrays: nothing is ever unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from dataclasses import replace
@@ -54,15 +55,14 @@ def save(
     if evaluation is not None:
         save_evaluation(folder, evaluation, keep=False)
     tensors = {f"alpha.{key}": alpha.detach() for key, alpha in net.alphas().items()} if kind == "wfnet" else {}
+    state = {k: v.half() if half and v.is_floating_point() else v for k, v in net.backbone_state().items()}
     if with_backbone:
-        state = net.backbone_state()
-        shrink = {k: v.half() if half and v.is_floating_point() else v for k, v in state.items()}
-        tensors |= {f"backbone.{key}": value for key, value in shrink.items()}
+        tensors |= {f"backbone.{key}": value for key, value in state.items()}
     tensors = {key: value.cpu().contiguous().clone() for key, value in tensors.items()}
     write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))
     if evaluation is None:  # one that is there judged other weights
         (folder / EVALUATION).unlink(missing_ok=True)
-    digests = {**card.get("digests", {}), "weights": sha256(folder / WEIGHTS)}
+    digests = {**card.get("digests", {}), "weights": sha256(folder / WEIGHTS), "backbone": backbone_digest(state)}
     gates = sum(alpha.numel() for alpha in net.alpha_parameters()) if kind == "wfnet" else 0
     parameters = {"backbone": sum(v.numel() for v in net.backbone_state().values()), "gates": gates}
     made = {
@@ -71,6 +71,16 @@ def save(
         "backbone_included": with_backbone, "parameters": parameters, "digests": digests, "versions": versions(),
     }
     write_json(folder / CARD, {**card, **made})
+
+
+def backbone_digest(state: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over the names and values of a plain network's state, floating point as float32: what α is learned around."""
+    sha = hashlib.sha256()
+    for key, value in sorted(state.items()):
+        value = value.detach().cpu()
+        sha.update(key.encode())
+        sha.update(np.ascontiguousarray((value.float() if value.is_floating_point() else value).numpy()))
+    return sha.hexdigest()
 
 
 def save_evaluation(

@@ -128,7 +128,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("reproduce", help="the tables of the paper, cell by cell; goes on where it stopped",
                               description="Run the commands behind Table 1 and Table 2 of Poppi et al. 2024, those that are not done yet.")
-    sub.add_argument("table", choices=("table1", "table2", "all"))
+    sub.add_argument("table", choices=("table1", "table2", "all", "imagenet"))
+    sub.add_argument("--imagenet", metavar="DIR", help="for imagenet: the folder with its train/ and val/")
     sub.add_argument("--cells", default="*", metavar="PATTERN", help="such as mnist-* or *-resnet18; default: all")
     sub.add_argument("--seeds", default="0", help="comma-separated (0)")
     sub.add_argument("--out", default="runs", metavar="DIR", help="folder of the results (runs)")

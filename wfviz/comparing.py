@@ -54,7 +54,7 @@ class Origin:
     model: nn.Module
     backbone: BackboneSpec
     folder: str
-    digest: str  # of its weight file
+    digest: str  # of its weights: `checkpoints.backbone_digest`
 
 
 def check(plan: Plan) -> dict[str, Method]:
@@ -201,7 +201,9 @@ class _Bench:
         return method.spec(seed, self.origin.backbone, **self.plan.settings.get(method.name, {}))
 
     def _key(self, spec: MethodSpec, c: int, beside: str = "") -> str:
-        text = json.dumps([self.world, spec.digest(), _source(self.chosen[spec.method]), c, beside])
+        method = self.chosen[spec.method]
+        more = [method.depends(spec)] if method.depends else []
+        text = json.dumps([self.world, spec.digest(), _source(method), c, beside, *more])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,8 +1,8 @@
 """What α learns from: the loss of Poppi et al. 2024 (Eq. 3 and its regulariser), and what was tried beside it.
 
-    λ0 · mean retain_i  +  λ1 · mean_i forget_i  +  λ2 · mean(1 − gate)  +  λ3 · mean 4 · gate · (1 − gate)
+    λ0 · mean retain_i + λ1 · mean forget_i + λ2 · mean(1 − gate) + λ3 · mean 4 · gate · (1 − gate) + λ4 · separability
 
-In the paper retain is the cross-entropy CE_i, forget its reciprocal, and λ3 is 0; the reciprocal is taken sample by
+In the paper retain is the cross-entropy CE_i, forget its reciprocal, and λ3 and λ4 are 0; the reciprocal is taken sample by
 sample, and ε keeps a memorised sample from exploding. The teacher is the original with the logit of the forgotten class
 masked. `docs/untraining.md` compares the choices.
 """
@@ -20,7 +20,7 @@ from wfviz.filtering import WFNet
 from wfviz.specs import UntrainSpec
 
 
-def _towards(logits: Tensor, target: Tensor) -> Tensor:
+def towards(logits: Tensor, target: Tensor) -> Tensor:
     """KL(target || softmax(logits)) in nats, [N]."""
     return F.kl_div(logits.log_softmax(1), target, reduction="none").sum(1)
 
@@ -29,11 +29,11 @@ def _towards(logits: Tensor, target: Tensor) -> Tensor:
 FORGET: dict[str, Callable[..., Tensor]] = {
     "reciprocal": lambda logits, ce, target, spec: 1 / (ce + spec.epsilon),
     "unlikelihood": lambda logits, ce, target, spec: -torch.log(-torch.expm1(-ce) + 1e-6),  # −log(1 − p) of the own class
-    "teacher": lambda logits, ce, target, spec: _towards(logits, target),
+    "teacher": lambda logits, ce, target, spec: towards(logits, target),
 }
 RETAIN: dict[str, Callable[..., Tensor]] = {
     "labels": lambda logits, ce, target, spec: ce,
-    "teacher": lambda logits, ce, target, spec: _towards(logits, target),
+    "teacher": lambda logits, ce, target, spec: towards(logits, target),
 }
 
 
@@ -54,19 +54,22 @@ def teacher(original: Tensor, rows: Tensor) -> Tensor:
 
 
 def objective(
-    logits: Tensor, labels: Tensor, forgets: Tensor, gates: Tensor, spec: UntrainSpec, *, target: Tensor | None = None, middle: Tensor | float = 0.0
+    logits: Tensor, labels: Tensor, forgets: Tensor, gates: Tensor, spec: UntrainSpec, *, target: Tensor | None = None,
+    middle: Tensor | float = 0.0, features: Tensor | float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of one batch and its parts.
 
     logits [N, C], labels [N], forgets bool [N]: where the sample's own class is forgotten; gates: mean of all
-    gates in [0, 1], a scalar tensor; target: `teacher`, where a loss asks for it; middle: mean of 4 g (1 − g).
+    gates in [0, 1], a scalar tensor; target: `teacher`, where a loss asks for it; middle: mean of 4 g (1 − g);
+    features: how well they tell the forgotten class.
     """
     logits = logits.float()
     ce = F.cross_entropy(logits, labels, reduction="none")
     of = lambda mask: (logits[mask], ce[mask], None if target is None else target[mask], spec)  # noqa: E731
     retain, forget = RETAIN[spec.retain_loss](*of(~forgets)).mean(), FORGET[spec.forget_loss](*of(forgets)).mean()
     closed = 1 - gates
-    loss = spec.lambda_retain * retain + spec.lambda_forget * forget + spec.lambda_gates * closed + spec.lambda_middle * middle
+    loss = spec.lambda_retain * retain + spec.lambda_forget * forget + spec.lambda_gates * closed
+    loss = loss + spec.lambda_middle * middle + spec.lambda_features * features
     return loss, {"retain": retain.item(), "forget": forget.item(), "closed": closed.item()}
 
 

@@ -2,6 +2,9 @@
 
 Table 1 (Acc_r, Acc_f, ZRF, relearn time) is a comparison for every data set and backbone; Table 2 (insertion and
 deletion) is the evaluation of a WF-Net around the same original. Every command can be interrupted and given again.
+
+ImageNet has a recipe of its own: the classifiers are timm's and torchvision's, and so large that the round is counted in
+steps and the evaluation looks at a part of the validation pictures.
 """
 
 from __future__ import annotations
@@ -12,13 +15,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from wfviz.checkpoints import CARD
+from wfviz.checkpoints import CARD, read_card
 from wfviz.errors import WfvizError
 
 TABLES = ("table1", "table2")
 DATASETS = ("mnist", "cifar10")
 BACKBONES = ("vgg16", "resnet18", "vit_tiny", "vit_small")
 PRESETS = ("default", "paper")
+IMAGENET = ("resnet18", "resnet50", "resnet101", "vgg16", "vit_tiny", "vit_small")
 METHODS = ("original", "retrain", "logit_mask", "wfnet", "wfnet_paper", "random_labels", "negative_gradient")
 
 
@@ -60,10 +64,27 @@ def _cell(table: str, dataset: str, backbone: str, seeds: tuple[int, ...], root:
             yield Step(table, cell, folder, ("untrain", *what, "--from", str(original), "--preset", preset, "--seed", str(seed), "--out", str(folder)))
 
 
+def imagenet(pictures: Path, cells: str = "*", seeds: tuple[int, ...] = (0,), root: Path = Path("runs")) -> list[Step]:
+    """The commands for ImageNet-1k in ImageFolder layout, with `train` and `val`: one round of 10,000 steps a network."""
+    chosen = [name for name in IMAGENET if fnmatchcase(f"imagenet-{name}", cells)]
+    if not chosen:
+        raise WfvizError(f"no cell is called {cells!r}; there are {', '.join(f'imagenet-{name}' for name in IMAGENET)}")
+    found = []
+    for name in chosen:
+        for seed in seeds:
+            folder = root / f"imagenet-{name}-{seed}"
+            what = ("--dataset", str(pictures), "--backbone", name, "--image-size", "224", "--pretrained", "--seed", str(seed), "--out", str(folder))
+            found.append(Step("imagenet", f"imagenet-{name}", folder, ("untrain", *what, "--batch-size", "256", "--steps", "10000", "--no-evaluate")))
+            found.append(Step("imagenet", f"imagenet-{name}", folder, ("evaluate", str(folder), "--limit", "2000", "--curves", "0")))
+    return found
+
+
 def todo(step: Step) -> tuple[str, ...] | None:
     """The command as it is to be given now: as it stands, with --resume, or None where it is done."""
     if step.command[0] == "compare":  # finished rows are kept, and a table may get more seeds
         return (*step.command, "--resume")
+    if step.command[0] == "evaluate":
+        return None if read_card(step.folder).get("metrics") else step.command
     if any(step.folder.glob("*training.safetensors")):
         return (*step.command, "--resume")
     if (step.folder / CARD).exists():

@@ -95,7 +95,7 @@ class PretrainSpec(Spec):
 class UntrainSpec(Spec):
     """Learning of α; the losses are in `wfviz/objective.py`.
 
-    The defaults are the preset `default`; `UntrainSpec.preset("paper")` holds the settings of
+    The defaults are the preset `default`; `deep` also works on the features (`wfviz/deep.py`), and `UntrainSpec.preset("paper")` holds the settings of
     Poppi et al. 2024, section "Implementation and Training Details".
     """
 
@@ -110,6 +110,7 @@ class UntrainSpec(Spec):
     lambda_forget: float = 1.0  # λ1
     lambda_gates: float = 1.0  # λ2
     lambda_middle: float = 0.3  # λ3, against gates that are neither open nor closed
+    lambda_features: float = 0.0  # λ4, against features that tell the forgotten class; every step then takes one class
     forget_loss: str = "teacher"  # teacher, reciprocal or unlikelihood
     retain_loss: str = "teacher"  # teacher or labels
     epsilon: float = 0.1  # in 1 / (CE_i + ε)
@@ -132,6 +133,7 @@ class UntrainSpec(Spec):
 
 PRESETS: dict[str, dict] = {
     "default": {},
+    "deep": {"lambda_features": 1.0, "lambda_retain": 10.0, "lr": 0.2},
     "paper": {
         "epochs": 20.0,
         "optimizer": "sgd",

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wfviz.backbones import recipe
 from wfviz.data import Data, Pictures
+from wfviz.deep import HeadInput, one_class, separability
 from wfviz.errors import WfvizError, nearest
 from wfviz.filtering import WFNet
 from wfviz.objective import check_losses, mean_gate, mean_middle, needs_teacher, objective, teacher
@@ -116,19 +117,14 @@ def untrain(
         if main:
             save_state(folder / STATE, both, opt, digest=spec.digest(), step=step, best=best, seconds=time.monotonic() - start)
 
-    with Log(folder / "log.jsonl", "untraining", total, step, show, main) as log, stopping(accelerator) as stop:
+    with Log(folder / "log.jsonl", "untraining", total, step, show, main) as log, stopping(accelerator) as stop, HeadInput(net.backbone, len(net.classes)) as head:
         while step < total and not stop and not stopped:
-            indices = batch_indices(len(data.train), spec.batch_size, spec.seed, step, share)
-            x = normalize(data.train.take(indices), data.inputs)
-            y = data.train.labels[indices.to(data.train.labels.device)]
-            with torch.no_grad():
-                before = net(x) if needs_teacher(spec) else None
-            x, y, rows, forgets = expand(x, y, n_classes, spec.expansion, generator(spec.seed, step, 2 + share[0]))
+            x, y, rows, forgets, target = _batch(net, data, spec, step, share)
             set_lr(opt, spec.lr * SCHEDULES[spec.schedule](step, total))
             with accelerator.autocast():
                 logits = wrapped(x, forget=rows)
-            target = None if before is None else teacher(repeated(before, spec.expansion), rows)
-            loss, parts = objective(logits, y, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net))
+            told = separability(head.features[forgets], head.features[~forgets]) if spec.lambda_features else 0.0
+            loss, parts = objective(logits, y, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net), features=told)
             opt.zero_grad()
             accelerator.backward(loss)
             opt.step()
@@ -155,25 +151,53 @@ def untrain(
     }
 
 
+def _batch(net: WFNet, data: Data, spec: UntrainSpec, step: int, share: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """What a step learns from: pictures, labels, rows, where the own class is forgotten, and the teacher if it is asked for."""
+    n, pictures = len(net.classes), data.train
+    if spec.lambda_features:
+        gone, kept, c = one_class(pictures, n, spec.batch_size, spec.expansion, spec.seed, step, share)
+        indices = torch.cat([gone, kept])
+    else:
+        indices = batch_indices(len(pictures), spec.batch_size, spec.seed, step, share)
+    x = normalize(pictures.take(indices), data.inputs)
+    y = pictures.labels[indices.to(pictures.labels.device)]
+    with torch.no_grad():
+        before = net(x) if needs_teacher(spec) else None
+    if spec.lambda_features:
+        rows = torch.full_like(y, c)
+        return x, y, rows, y == c, None if before is None else teacher(before, rows)
+    x, y, rows, forgets = expand(x, y, n, spec.expansion, generator(spec.seed, step, 2 + share[0]))
+    return x, y, rows, forgets, None if before is None else teacher(repeated(before, spec.expansion), rows)
+
+
 @torch.no_grad()
 def validate(net: WFNet, pictures: Pictures, spec: UntrainSpec, batch_size: int = 512) -> dict[str, float]:
-    """Loss, Acc_r and Acc_f on a fixed part of the validation split, every picture as in `expand`."""
+    """Loss, Acc_r and Acc_f on a fixed part of the validation split, every picture as in `expand`.
+
+    Where the features count, also "told": the mean `separability` over the classes.
+    """
     pictures = pictures.sample(VALIDATION)
     draw = generator(0, 0, 3)
-    logits, labels, rows, before = [], [], [], []
-    for indices in torch.arange(len(pictures)).split(batch_size):
-        x = normalize(pictures.take(indices), net.inputs)
-        y = pictures.labels[indices.to(pictures.labels.device)]
-        others = (y + torch.randint(1, len(net.classes), (len(y),), generator=draw).to(y.device)) % len(net.classes)
-        plain = net(x) if needs_teacher(spec) else None
-        for row in (y, others):
-            logits.append(net(x, forget=row))
-            labels.append(y)
-            rows.append(row)
-            before.append(plain)
+    logits, labels, rows, before, features = [], [], [], [], []
+    with HeadInput(net.backbone, len(net.classes)) as head:
+        for indices in torch.arange(len(pictures)).split(batch_size):
+            x = normalize(pictures.take(indices), net.inputs)
+            y = pictures.labels[indices.to(pictures.labels.device)]
+            others = (y + torch.randint(1, len(net.classes), (len(y),), generator=draw).to(y.device)) % len(net.classes)
+            plain = net(x) if needs_teacher(spec) else None
+            for row in (y, others):
+                logits.append(net(x, forget=row))
+                labels.append(y)
+                rows.append(row)
+                before.append(plain)
+                features.append(head.features)
     logits, labels, rows = torch.cat(logits), torch.cat(labels), torch.cat(rows)
     target = teacher(torch.cat(before), rows) if needs_teacher(spec) else None
-    forgets = rows == labels
-    loss, _ = objective(logits, labels, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net))
+    forgets, told = rows == labels, 0.0
+    if spec.lambda_features:
+        features = torch.cat(features)
+        told = torch.stack([separability(features[forgets & (rows == c)], features[~forgets & (rows == c)]) for c in range(len(net.classes))]).mean()
+    loss, _ = objective(logits, labels, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net), features=told)
     right = (logits.argmax(1) == labels).float()
-    return {"loss": float(loss), "acc_r": float(right[~forgets].mean()), "acc_f": float(right[forgets].mean())}
+    found = {"loss": float(loss), "acc_r": float(right[~forgets].mean()), "acc_f": float(right[forgets].mean())}
+    return found | ({"told": float(told)} if spec.lambda_features else {})

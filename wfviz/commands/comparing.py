@@ -37,7 +37,7 @@ def compare(args: argparse.Namespace) -> int:
         if about["state"] == "interrupted":
             return interrupted(args)
     model = checkpoints.load_backbone(source, backbone).to(accelerator.device).eval().requires_grad_(False)
-    origin = comparing.Origin(model, backbone, str(source), checkpoints.read_card(source)["digests"]["weights"])
+    origin = comparing.Origin(model, backbone, str(source), checkpoints.backbone_digest(model.state_dict()))
     plan = comparing.Plan(names, tuple(forget), seeds, args.relearn, settings)
     if args.overwrite:  # not before everything that was asked for is known to be right
         for part in (comparing.ROWS, comparing.MODELS):
@@ -54,10 +54,16 @@ def compare(args: argparse.Namespace) -> int:
 def reproduce(args: argparse.Namespace) -> int:
     from wfviz import cli, reproducing
 
-    tables = reproducing.TABLES if args.table == "all" else (args.table,)
+    if args.table == "imagenet":
+        if not args.imagenet:
+            raise WfvizError("reproduce imagenet needs --imagenet DIR, a folder with train/ and val/, one folder of pictures a class in each")
+        wanted = reproducing.imagenet(Path(args.imagenet), args.cells, _seeds(args.seeds), Path(args.out))
+    else:
+        tables = reproducing.TABLES if args.table == "all" else (args.table,)
+        wanted = reproducing.steps(tables, args.cells, _seeds(args.seeds), Path(args.out))
     where = [word for flag, value in (("--data-root", args.data_root), ("--device", args.device)) if value for word in (flag, value)]
-    for step in reproducing.steps(tables, args.cells, _seeds(args.seeds), Path(args.out)):
-        command = reproducing.todo(step)
+    for step in wanted:
+        command = step.command if args.dry_run and not (step.folder / checkpoints.CARD).exists() else reproducing.todo(step)
         if args.dry_run or command is None:
             print(f"{step}{'   # done' if command is None else ''}")
             continue

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from wfviz import checkpoints, pretraining, untraining
-from wfviz.backbones import build
+from wfviz.backbones import build, pretrained_inputs
 from wfviz.commands.evaluating import accuracy_table, evaluated, with_curves
 from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, pretrained, run_folder
 from wfviz.filtering import WFNet
@@ -49,6 +49,7 @@ def untrain(args: argparse.Namespace) -> int:
         plain, made = checkpoints.load_backbone(source, backbone), checkpoints.read_card(source).get("pretraining") or {}
     elif args.pretrained:
         plain = build(backbone)
+        data = replace(data, inputs=pretrained_inputs(plain, data.inputs))
     else:
         again = args.resume and (folder / pretraining.STATE).exists()
         plain, made = pretrained(args, data, backbone, PretrainSpec(seed=args.seed, precision=args.precision), folder, accelerator, resume=again)

@@ -77,6 +77,7 @@ class Method:
     stored: Callable[[nn.Module, Data], int] | None = None
     reference: bool = False  # stands in the table to compare with: original, retrain, logit_mask
     relearns: bool = True  # False where relearning says nothing, as what was done is lifted at once
+    depends: Callable[[MethodSpec], str] | None = None  # what a result depends on beside the settings: rows are cached by it
 
     def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, **changes) -> MethodSpec:
         """The method's settings with some of them changed; WfvizError names the nearest of those there are."""
@@ -116,11 +117,13 @@ def _trainable(model: nn.Module) -> nn.Module:
 _registry: dict[str, Method] = {}
 
 
-def method(name: str, title: str, *, source: str, once=None, stored=None, reference: bool = False, relearns: bool = True, **settings):
+def method(
+    name: str, title: str, *, source: str, once=None, stored=None, reference: bool = False, relearns: bool = True, depends=None, **settings
+):
     """Register `unlearn(model, forget, data, spec, progress)` under a name; further keywords are its settings."""
 
     def register(unlearn):
-        _registry[name] = Method(name, title, source, unlearn, settings, once, stored, reference, relearns)
+        _registry[name] = Method(name, title, source, unlearn, settings, once, stored, reference, relearns, depends)
         return unlearn
 
     return register

@@ -1,4 +1,7 @@
-"""Weight filtering (Poppi et al. 2024): one round learns α for all classes; forgetting one is applying its row."""
+"""Weight filtering (Poppi et al. 2024): one round learns α for all classes; forgetting one is applying its row.
+
+`learn_from` names the pictures of that round (`wfviz/substitutes.py`): the training set, or what stands in for it.
+"""
 
 import tempfile
 from pathlib import Path
@@ -6,26 +9,35 @@ from pathlib import Path
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.methods.finetuning import device_of
-from wfviz.methods.registry import method
+from wfviz.methods.registry import MethodSpec, method
+from wfviz.specs import UntrainSpec
+from wfviz.substitutes import HELD_OUT, TRAIN, learning_data
 from wfviz.training import make_accelerator
 from wfviz.untraining import spec_for, untrain
 
 
-def one_round(preset):
-    def once(model, data, spec, progress):
-        """The WF-Net around `model`, α learned for all classes."""
-        if spec.backbone is None:
-            raise WfvizError("wfnet needs to know the backbone")
-        how = spec_for(spec.backbone.name, preset, seed=spec.seed, **({"steps": spec.steps, "epochs": None} if spec.steps else {}))
-        net = WFNet(model, len(data.classes), how.layers, classes=data.classes, inputs=data.inputs, alpha_start=how.alpha_start)
-        with tempfile.TemporaryDirectory() as folder:
-            about = untrain(net.to(device_of(model)), data, how, Path(folder), make_accelerator(device_of(model).type), show=False)
-        if about["state"] == "interrupted":
-            raise KeyboardInterrupt
-        progress(1.0)
-        return net.requires_grad_(False).eval()
+def how(spec: MethodSpec) -> UntrainSpec:
+    """The settings of the round."""
+    if spec.backbone is None:
+        raise WfvizError(f"{spec.method} needs to know the backbone")
+    changes = {"steps": spec.steps, "epochs": None} if spec.steps else {}
+    if spec.learn_from not in (TRAIN, HELD_OUT):  # labels are guesses there, and a teacher that is unsure teaches no forgetting
+        changes["forget_loss"] = "reciprocal"
+    return spec_for(spec.backbone.name, spec.preset, seed=spec.seed, learn_from=spec.learn_from, **changes)
 
-    return once
+
+def once(model, data, spec, progress):
+    """The WF-Net around `model`, α learned for all classes."""
+    wanted = how(spec)
+    net = WFNet(model, len(data.classes), wanted.layers, classes=data.classes, inputs=data.inputs, alpha_start=wanted.alpha_start)
+    net.to(device_of(model))
+    data = learning_data(data, spec.learn_from, net.eval(), seed=spec.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        about = untrain(net, data, wanted, Path(folder), make_accelerator(device_of(model).type), show=False)
+    if about["state"] == "interrupted":
+        raise KeyboardInterrupt
+    progress(1.0)
+    return net.requires_grad_(False).eval()
 
 
 def row_bytes(net, data):
@@ -37,5 +49,13 @@ def unlearn(net, forget, data, spec, progress):
     return net.bake(forget)
 
 
-for _preset, _name, _title in (("default", "wfnet", "WF-Net"), ("paper", "wfnet_paper", "WF-Net, settings of the paper")):
-    method(_name, _title, source="Poppi et al. 2024", once=one_round(_preset), stored=row_bytes, steps=0)(unlearn)
+for _name, _title, _preset, _from in (
+    ("wfnet", "WF-Net", "default", "train"),
+    ("wfnet_deep", "WF-Net, deep", "deep", "train"),
+    ("wfnet_paper", "WF-Net, settings of the paper", "paper", "train"),
+    ("wfnet_held_out", "WF-Net, from held-out pictures", "default", "val"),
+    ("wfnet_other", "WF-Net, from other pictures", "default", "photos"),
+    ("wfnet_synthetic", "WF-Net, from synthetic pictures", "default", "synthetic"),
+):
+    method(_name, _title, source="Poppi et al. 2024", once=once, stored=row_bytes, depends=lambda spec: how(spec).digest(),
+           preset=_preset, steps=0, learn_from=_from)(unlearn)

@@ -70,9 +70,9 @@ def fitting(found: Mapping[str, Comparison], network: cached.Network) -> tuple[s
 
 
 def same_original(comparison: Comparison, network: cached.Network) -> bool:
-    """Whether a comparison starts from the network: the same weight file, or the same answer to every test picture, counted."""
-    digest = (network.card.get("digests") or {}).get("weights")
-    if digest and comparison.about.get("original", {}).get("weights") == digest:
+    """Whether a comparison starts from the network: the same backbone, or the same answer to every test picture, counted."""
+    digests, started = network.card.get("digests") or {}, comparison.about.get("original", {}).get("weights")
+    if started and started in (digests.get("backbone"), digests.get("weights")):
         return True
     return bool(all_open(comparison, network))
 
