@@ -1,6 +1,7 @@
 """How deep can gates forget? The front between the probe's recall, Acc_r and Acc_f, for different ideas.
 
     python -m benchmarks.deep --dataset cifar10 --backbone cnn --from runs/cifar10-cnn --out deep.jsonl [--only NAME ...]
+    python -m benchmarks.deep --table deep.jsonl
 
 Every trial learns gates for all classes around the same frozen classifier, one class a step, with an extra term on the
 penultimate features of the forgotten class, and is judged on the validation split: Acc_r, Acc_f, and the recall of the
@@ -26,6 +27,7 @@ from torch.func import functional_call
 from wfviz import checkpoints, methods
 from wfviz.backbones import recipe
 from wfviz.data import Data, forget_set, load_data, retain_set
+from wfviz.deep import separability
 from wfviz.filtering.choice import choose_layers, find_head
 from wfviz.metrics.probe import probe
 from wfviz.objective import teacher
@@ -154,14 +156,7 @@ def mmd(gone: Tensor, kept: Tensor, labels: Tensor, target: Tensor | None) -> Te
 
 def ridge(gone: Tensor, kept: Tensor, labels: Tensor, target: Tensor | None) -> Tensor:
     """R² of the best linear probe of "is it the class?" on this batch, in closed form: a probe in the loop."""
-    x = torch.cat([gone, kept])
-    weight = torch.cat([torch.full((len(gone),), 0.5 / len(gone)), torch.full((len(kept),), 0.5 / len(kept))])
-    target = torch.cat([torch.ones(len(gone)), -torch.ones(len(kept))])
-    x = x - (weight[:, None] * x).sum(0)
-    x = x / ((weight[:, None] * x * x).sum(0).mean().sqrt().detach() + 1e-6)
-    covariance = x.T @ (weight[:, None] * x) + 0.1 * torch.eye(x.shape[1])
-    along = x.T @ (weight * target)
-    return along @ torch.linalg.solve(covariance, along)
+    return 1 - torch.exp(-2 * separability(gone, kept))
 
 
 TERMS = {"pull": pull, "moments": moments, "mmd": mmd, "probe": ridge}
@@ -222,18 +217,32 @@ def mean(found: list[dict]) -> dict:
     return {key: round(float(np.mean([one[key] for one in found])), 4) for key in found[0]}
 
 
+def table(path: Path) -> str:
+    """The lines of a file in Markdown, in percent."""
+    rows = ["| trial | Acc_r ↑ | Acc_f ↓ | probe ↓ | closed |", "|---|---|---|---|---|"]
+    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        closed = f"{100 * line['closed']:.1f}" if "closed" in line else ""
+        rows.append(f"| {line['name']} | " + " | ".join(f"{100 * line[key]:.1f}" for key in ("acc_r", "acc_f", "probe")) + f" | {closed} |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--backbone", required=True)
-    parser.add_argument("--from", dest="source", required=True, metavar="DIR")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="print what is in FILE, and do nothing else")
+    parser.add_argument("--dataset")
+    parser.add_argument("--backbone")
+    parser.add_argument("--from", dest="source", metavar="DIR")
     parser.add_argument("--data-root")
-    parser.add_argument("--out", type=Path, required=True, help="JSON lines, appended to; what is there is not done again")
+    parser.add_argument("--out", type=Path, help="JSON lines, appended to; what is there is not done again")
     parser.add_argument("--only", nargs="*", default=["*"], help="names or patterns of trials")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--retrained", type=int, default=0, metavar="N", help="judge networks retrained without each of the first N classes")
     parser.add_argument("--epochs", type=int, default=0, help="of the retraining")
     args = parser.parse_args()
+    if args.table:
+        return print(table(args.table))
+    if not (args.dataset and args.backbone and args.source and args.out):
+        parser.error("--dataset, --backbone, --from and --out are needed")
     data = load_data(args.dataset, args.data_root)
     backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
     load = lambda: checkpoints.load_backbone(args.source, backbone)  # noqa: E731

@@ -47,6 +47,10 @@ AROUND_TEACHER: dict[str, dict] = {
     "teacher, both": {}, "teacher, start 5": {"alpha_start": 5.0}, "teacher, lr 0.3": {"lr": 0.3},
     "teacher, λ1 = 3": {"lambda_forget": 3.0}, "teacher, λ2 = 3": {"lambda_gates": 3.0}, "teacher, λ3 = 0.3": {"lambda_middle": 0.3},
     "teacher, λ1 = 2, λ3 = 0.3": {"lambda_forget": 2.0, "lambda_middle": 0.3}, "teacher, λ1 = 3, λ3 = 0.3": {"lambda_forget": 3.0, "lambda_middle": 0.3},
+    "teacher, λ1 = 10, λ3 = 0.3": {"lambda_forget": 10.0, "lambda_middle": 0.3},
+    "teacher, λ1 = 10, λ3 = 0.3, 300 steps": {"lambda_forget": 10.0, "lambda_middle": 0.3, "steps": 300},
+    "teacher, λ1 = 10, λ3 = 0.3, lr 0.2": {"lambda_forget": 10.0, "lambda_middle": 0.3, "lr": 0.2},
+    "teacher, λ1 = 2, λ3 = 0.3, lr 0.2": {"lambda_forget": 2.0, "lambda_middle": 0.3, "lr": 0.2},
     "teacher, 300 steps": {"steps": 300}, "teacher, 1200 steps": {"steps": 1200},
 }
 VARIATIONS = {k: {**FIRST, **v} for k, v in AROUND_FIRST.items()} | {k: {**TEACHER, **v} for k, v in AROUND_TEACHER.items()}
@@ -99,6 +103,8 @@ def main() -> None:
             learned = learning_data(data, args.learn_from, net.to(accelerator.device).eval(), args.data_root, seed)
             with tempfile.TemporaryDirectory() as folder:
                 about = untrain(net, learned, spec, Path(folder), accelerator, show=False)
+            if about["state"] == "interrupted":
+                raise SystemExit(130)
             found = summary(evaluate(net.requires_grad_(False).eval(), data.val, "val"), "val", data.classes)
             line = {"name": name, "seed": seed, "seconds": about["seconds"], "best_step": about["best_step"], **shares(net)}
             for key in ("acc_r", "acc_f", "acc_r_change"):

@@ -68,7 +68,7 @@ def test_two_classes_leave_one_other():
 def test_one_step_is_the_gradient_of_the_objective(fresh, digits, tmp_path):
     """α after one step of plain SGD, from weights masked picture by picture."""
     net = fresh()
-    spec = UntrainSpec(steps=1, batch_size=6, expansion=2, optimizer="sgd", lr=0.5, schedule="constant", lambda_gates=2.0, forget_loss="reciprocal", retain_loss="labels")
+    spec = UntrainSpec(steps=1, batch_size=6, expansion=2, optimizer="sgd", lr=0.5, schedule="constant", lambda_gates=2.0, lambda_middle=0.3)
     slow = copy.deepcopy(net)
     accelerator = make_accelerator("cpu")
     untrain(net, digits, spec, tmp_path, accelerator, show=False)
@@ -90,7 +90,7 @@ def test_one_step_beside_the_teacher(fresh, digits, tmp_path):
     from wfviz.training import batch_indices
 
     net = fresh()
-    spec = UntrainSpec(steps=1, batch_size=6, expansion=3, optimizer="sgd", lr=0.5, schedule="constant", retain_loss="teacher", forget_loss="teacher")
+    spec = UntrainSpec(steps=1, batch_size=6, expansion=3, optimizer="sgd", lr=0.5, schedule="constant", retain_loss="teacher", forget_loss="teacher", lambda_middle=0.3)
     slow = copy.deepcopy(net)
     untrain(net, digits, spec, tmp_path, make_accelerator("cpu"), show=False)
     indices = batch_indices(len(digits.train), 6, 0, 0)

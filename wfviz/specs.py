@@ -109,10 +109,10 @@ class UntrainSpec(Spec):
     lambda_retain: float = 1.0  # λ0
     lambda_forget: float = 1.0  # λ1
     lambda_gates: float = 1.0  # λ2
-    lambda_middle: float = 0.3  # λ3, against gates that are neither open nor closed
+    lambda_middle: float = 0.0  # λ3, against gates that are neither open nor closed
     lambda_features: float = 0.0  # λ4, against features that tell the forgotten class; every step then takes one class
-    forget_loss: str = "teacher"  # teacher, reciprocal or unlikelihood
-    retain_loss: str = "teacher"  # teacher or labels
+    forget_loss: str = "reciprocal"  # reciprocal, unlikelihood or teacher
+    retain_loss: str = "labels"  # labels or teacher
     epsilon: float = 0.1  # in 1 / (CE_i + ε)
     expansion: int = 3  # χ, rows drawn for every retained picture
     alpha_start: float = 3.0  # sigmoid(3) = 0.95
@@ -133,16 +133,21 @@ class UntrainSpec(Spec):
 
 PRESETS: dict[str, dict] = {
     "default": {},
-    "deep": {"lambda_features": 1.0, "lambda_retain": 10.0, "lr": 0.2},
+    "deep": {
+        "lambda_features": 3.0,
+        "lambda_retain": 10.0,
+        "lambda_forget": 10.0,
+        "lambda_middle": 0.3,
+        "forget_loss": "teacher",
+        "retain_loss": "teacher",
+        "lr": 0.2,
+    },
     "paper": {
         "epochs": 20.0,
         "optimizer": "sgd",
         "lr": 100.0,
         "schedule": "constant",
         "lambda_forget": 10.0,  # 100 for ViTs: `untraining.spec_for` raises it
-        "lambda_middle": 0.0,
-        "forget_loss": "reciprocal",
-        "retain_loss": "labels",
         "epsilon": 1e-4,  # the paper has none; a memorised sample then divides by zero
         "evaluate_every": 0,
         "patience": 10,

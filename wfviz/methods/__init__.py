@@ -2,7 +2,7 @@
 
 from wfviz.methods import (  # noqa: F401  (each registers itself, in the order of the table)
     original, retrain, logit_mask,  # references
-    wfnet,
+    wfnet, weight_masks,
     random_labels, negative_gradient, neggrad_plus,
     selective, kga, svd, salun, concept_poisoning, rum,
 )

@@ -21,8 +21,8 @@ def how(spec: MethodSpec) -> UntrainSpec:
     if spec.backbone is None:
         raise WfvizError(f"{spec.method} needs to know the backbone")
     changes = {"steps": spec.steps, "epochs": None} if spec.steps else {}
-    if spec.learn_from not in (TRAIN, HELD_OUT):  # labels are guesses there, and a teacher that is unsure teaches no forgetting
-        changes["forget_loss"] = "reciprocal"
+    if spec.learn_from not in (TRAIN, HELD_OUT):  # labels are guesses there: what the original answers says more
+        changes["retain_loss"] = "teacher"
     return spec_for(spec.backbone.name, spec.preset, seed=spec.seed, learn_from=spec.learn_from, **changes)
 
 

@@ -161,7 +161,7 @@ def _steps() -> list[str]:
     from wfviz.specs import PRESETS, UntrainSpec
 
     with st.container(horizontal=True):
-        preset = choice("Preset", list(PRESETS), "preset", help="default: our own best settings. paper: those of Poppi et al. 2024.")
+        preset = choice("Preset", list(PRESETS), "preset", help="default: our own best settings. deep: works on the features as well. paper: the settings of Poppi et al. 2024.")
         spec = UntrainSpec.preset(preset)
         what, most = ("steps", 1_000_000) if spec.epochs is None else ("epochs", 10_000)
         length = int(spec.steps if spec.epochs is None else spec.epochs)
