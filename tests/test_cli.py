@@ -89,7 +89,7 @@ def test_cards_tell_how_they_were_made(trained):
     assert (classifier["kind"], wfnet["kind"]) == ("backbone", "wfnet")
     assert wfnet["command"].startswith("python -m wfviz untrain --dataset digits --backbone cnn") and wfnet["seed"] == 0
     assert wfnet["pretraining"] == classifier["pretraining"] and wfnet["pretraining"]["epochs"] == 25
-    assert wfnet["untraining"]["steps"] == 3.0 and wfnet["untraining"]["state"] == "done" and wfnet["untraining"]["lambda_forget"] == 1.0
+    assert wfnet["untraining"]["steps"] == 150 and wfnet["untraining"]["state"] == "done" and wfnet["untraining"]["lambda_forget"] == 1.0
     assert classifier["digests"]["data"] == wfnet["digests"]["data"] == load_data("digits").digest()
     assert not list(trained.rglob(".*")) and not list(trained.rglob("*training.safetensors"))
 
