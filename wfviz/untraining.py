@@ -124,7 +124,7 @@ def untrain(
             with accelerator.autocast():
                 logits = wrapped(x, forget=rows)
             told = separability(head.features[forgets], head.features[~forgets]) if spec.lambda_features else 0.0
-            loss, parts = objective(logits, y, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net), features=told)
+            loss, parts = objective(logits, y, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net) if spec.lambda_middle else 0.0, features=told)
             opt.zero_grad()
             accelerator.backward(loss)
             opt.step()
@@ -197,7 +197,7 @@ def validate(net: WFNet, pictures: Pictures, spec: UntrainSpec, batch_size: int 
     if spec.lambda_features:
         features = torch.cat(features)
         told = torch.stack([separability(features[forgets & (rows == c)], features[~forgets & (rows == c)]) for c in range(len(net.classes))]).mean()
-    loss, _ = objective(logits, labels, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net), features=told)
+    loss, _ = objective(logits, labels, forgets, mean_gate(net), spec, target=target, middle=mean_middle(net) if spec.lambda_middle else 0.0, features=told)
     right = (logits.argmax(1) == labels).float()
     found = {"loss": float(loss), "acc_r": float(right[~forgets].mean()), "acc_f": float(right[forgets].mean())}
     return found | ({"told": float(told)} if spec.lambda_features else {})
