@@ -11,7 +11,7 @@ from wfviz import pretraining
 from wfviz.backbones import build, recipe
 from wfviz.data import Data, Pictures, load_data
 from wfviz.errors import WfvizError
-from wfviz.pretraining import STATE, accuracy_of, pretrain, resized, spec_for
+from wfviz.pretraining import STATE, accuracy_of, pretrain, resized, spec_for, spec_of
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 from wfviz.training import make_accelerator, one_cycle
 
@@ -35,9 +35,10 @@ def entries(folder) -> list[tuple]:
     return [tuple(sorted((k, v) for k, v in e.items() if k not in ("seconds", "since"))) for e in lines if "loss" in e]
 
 
-@pytest.mark.parametrize("name", ["cnn", "test_resnet", "squeezenet1_1"])  # plain, BatchNorm, dropout
-def test_interrupted_and_resumed_is_uninterrupted(name, data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "optimizer"), [("cnn", "adamw"), ("test_resnet", "muon"), ("squeezenet1_1", "sgd")])  # plain, BatchNorm, dropout
+def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, data, tmp_path, monkeypatch):
     backbone, how = spec(name)
+    how = replace(how, optimizer=optimizer)
     accelerator = make_accelerator("cpu")
     whole, about = pretrain(data, backbone, how, tmp_path / "whole", accelerator, show=False)
     assert (about["state"], about["epochs"]) == ("done", 3.0) and not whole.training and {p.name for p in (tmp_path / "whole").iterdir()} == {"log.jsonl", STATE}
@@ -144,3 +145,12 @@ def test_an_unknown_backbone_writes_nothing(tmp_path):
     with pytest.raises(WfvizError, match="did you mean cnn"):
         pretrain(data, BackboneSpec("cnnn", 10, 1, 8), PretrainSpec(epochs=1, lr=0.1, weight_decay=0.0, optimizer="sgd"), tmp_path / "new", make_accelerator("cpu"))
     assert not (tmp_path / "new").exists()
+
+
+def test_how_a_stored_network_was_trained():
+    how = spec_for("cnn", PretrainSpec(epochs=7, sizes=(16, 32), optimizer="muon"), 100)
+    made = {**how.to_dict(), "sizes": [16, 32], "state": "done", "epochs": 7.0, "seconds": 3.0, "val_accuracy": 0.5, "command": "pretrain"}
+    assert spec_of({"pretraining": made}) == how
+    assert spec_of({}) is None and spec_of({"pretraining": {**made, "state": "interrupted", "epochs": 2.5}}) is None
+    with pytest.raises(WfvizError, match="lr is 'fast'"):
+        spec_of({"pretraining": {**made, "lr": "fast"}})

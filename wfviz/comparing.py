@@ -27,7 +27,7 @@ from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
 from wfviz.methods import Method, MethodSpec, get
 from wfviz.metrics.forgetting import Judge
-from wfviz.specs import BackboneSpec
+from wfviz.specs import BackboneSpec, PretrainSpec
 from wfviz.training import Log
 
 COMPARISON, ROWS, MODELS = "comparison.json", "rows", "models"
@@ -55,6 +55,7 @@ class Origin:
     backbone: BackboneSpec
     folder: str
     digest: str  # of its weights: `checkpoints.backbone_digest`
+    pretraining: PretrainSpec | None = None  # how it was trained, where that is known
 
 
 def check(plan: Plan) -> dict[str, Method]:
@@ -198,7 +199,7 @@ class _Bench:
         return model.eval().requires_grad_(False).to(next(self.origin.model.parameters()).device), seconds
 
     def _spec(self, method: Method, seed: int) -> MethodSpec:
-        return method.spec(seed, self.origin.backbone, **self.plan.settings.get(method.name, {}))
+        return method.spec(seed, self.origin.backbone, self.origin.pretraining, **self.plan.settings.get(method.name, {}))
 
     def _key(self, spec: MethodSpec, c: int, beside: str = "") -> str:
         method = self.chosen[spec.method]

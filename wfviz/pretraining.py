@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -29,6 +30,15 @@ def spec_for(backbone: str, spec: PretrainSpec, pictures: int) -> PretrainSpec:
     how = recipe(backbone)
     epochs = max(how.epochs, math.ceil(how.least_steps / steps_per_epoch(pictures, spec.batch_size)))
     return spec.filled(optimizer=how.optimizer, lr=how.lr, weight_decay=how.weight_decay, epochs=epochs)
+
+
+def spec_of(card: dict) -> PretrainSpec | None:
+    """The settings by which the network of a checkpoint was trained, to train another like it; None: not known."""
+    made = card.get("pretraining") or {}
+    if made.get("state") != "done":
+        return None
+    known = {f.name for f in fields(PretrainSpec)}
+    return PretrainSpec.from_dict({**{k: v for k, v in made.items() if k in known}, "epochs": round(made["epochs"])})
 
 
 def pretrain(

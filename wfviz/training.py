@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from wfviz.errors import WfvizError, nearest
 from wfviz.files import write_atomically
+from wfviz.muon import Muon
 
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 
@@ -51,11 +52,12 @@ OPTIMIZERS = {
     "momentum": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
+    "muon": Muon,
 }
 
 
 def optimizer(name: str, parameters: list, lr: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
-    """One of `OPTIMIZERS` by name: sgd has no momentum, momentum is Nesterov's with 0.9."""
+    """One of `OPTIMIZERS` by name: sgd has no momentum, momentum is Nesterov's with 0.9, muon is for CNNs."""
     if name not in OPTIMIZERS:
         raise WfvizError(nearest(name, OPTIMIZERS, "optimizer"))
     return OPTIMIZERS[name](parameters, lr=lr, weight_decay=weight_decay)

@@ -37,7 +37,8 @@ def compare(args: argparse.Namespace) -> int:
         if about["state"] == "interrupted":
             return interrupted(args)
     model = checkpoints.load_backbone(source, backbone).to(accelerator.device).eval().requires_grad_(False)
-    origin = comparing.Origin(model, backbone, str(source), checkpoints.backbone_digest(model.state_dict()))
+    trained = pretraining.spec_of(checkpoints.read_card(source))
+    origin = comparing.Origin(model, backbone, str(source), checkpoints.backbone_digest(model.state_dict()), trained)
     plan = comparing.Plan(names, tuple(forget), seeds, args.relearn, settings)
     if args.overwrite:  # not before everything that was asked for is known to be right
         for part in (comparing.ROWS, comparing.MODELS):

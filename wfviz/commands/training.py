@@ -25,8 +25,8 @@ def pretrain(args: argparse.Namespace) -> int:
     backbone = backbone_of(args, data)
     accelerator = make_accelerator(args.device, args.precision)
     spec = PretrainSpec(
-        epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, weight_decay=args.weight_decay,
-        sizes=args.sizes, precision=args.precision, seed=args.seed,
+        epochs=args.epochs, batch_size=args.batch_size, optimizer=args.optimizer, lr=args.lr,
+        weight_decay=args.weight_decay, sizes=args.sizes, precision=args.precision, seed=args.seed,
     )
     net, about = pretrained(args, data, backbone, spec, folder, accelerator, resume=args.resume)
     if accelerator.is_main_process:

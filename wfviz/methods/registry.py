@@ -27,7 +27,7 @@ from torch import nn
 
 from wfviz.data import Data, forget_set, of_classes, retain_set  # noqa: F401  (methods take the sets from here)
 from wfviz.errors import WfvizError, nearest
-from wfviz.specs import BackboneSpec
+from wfviz.specs import BackboneSpec, PretrainSpec
 
 Progress = Callable[[float], None]  # called now and then with the part that is done, from 0 to 1
 
@@ -37,12 +37,14 @@ class MethodSpec:
     """What one run of a method is made of. A setting is read as an attribute: `spec.lr`.
 
     backbone: how an untrained network of the same architecture is built; methods that train one need it.
+    pretraining: how the original was trained, where that is known.
     """
 
     method: str
     settings: dict = field(default_factory=dict)
     seed: int = 0
     backbone: BackboneSpec | None = None
+    pretraining: PretrainSpec | None = None
 
     def __getattr__(self, name: str):
         try:
@@ -79,7 +81,7 @@ class Method:
     relearns: bool = True  # False where relearning says nothing, as what was done is lifted at once
     depends: Callable[[MethodSpec], str] | None = None  # what a result depends on beside the settings: rows are cached by it
 
-    def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, **changes) -> MethodSpec:
+    def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, **changes) -> MethodSpec:
         """The method's settings with some of them changed; WfvizError names the nearest of those there are."""
         changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
         for key, value in changes.items():
@@ -87,7 +89,7 @@ class Method:
                 raise WfvizError(nearest(key, self.settings, f"setting of {self.name}") if self.settings else f"{self.name} has no settings")
             if not isinstance(value, type(self.settings[key])) and not (isinstance(self.settings[key], float) and type(value) is int):
                 raise WfvizError(f"{key} of {self.name} is {value!r}; it has to be like {self.settings[key]!r}")
-        return MethodSpec(self.name, {**self.settings, **changes}, seed, backbone)
+        return MethodSpec(self.name, {**self.settings, **changes}, seed, backbone, pretraining)
 
     def prepare(self, model: nn.Module, data: Data, spec: MethodSpec, progress: Progress = lambda part: None) -> object:
         """What `once` makes for all classes, for `run(..., prepared=...)`; None where there is nothing to prepare."""

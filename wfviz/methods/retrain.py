@@ -14,11 +14,12 @@ from wfviz.training import make_accelerator
 
 @method("retrain", "Retrained without the class", source="exact unlearning", reference=True, epochs=0)
 def unlearn(model, forget, data, spec, progress):
-    """`epochs` 0: as many as the backbone's recipe has."""
+    """With the settings of the original's own training, or the backbone's recipe. `epochs` 0: as many as there."""
     if spec.backbone is None:
         raise WfvizError("retrain needs to know the backbone")
     without = replace(data, train=retain_set(data.train, forget), val=retain_set(data.val, forget))
-    how = spec_for(spec.backbone.name, PretrainSpec(epochs=spec.epochs or None, seed=spec.seed), len(without.train))
+    like = spec.pretraining or PretrainSpec()
+    how = spec_for(spec.backbone.name, replace(like, epochs=spec.epochs or like.epochs, seed=spec.seed), len(without.train))
     with tempfile.TemporaryDirectory() as folder:
         net, about = pretrain(without, replace(spec.backbone, pretrained=False), how, Path(folder), make_accelerator(device_of(model).type), show=False)
     if about["state"] == "interrupted":

@@ -71,6 +71,6 @@ def unlearn(model, forget, data, spec, progress):
     groups = refine(confidence(model, gone, data.inputs), spec.parts, features, spec.seed)
     steps = {"steps": max(1, inner.settings["steps"] // len(groups))} if "steps" in inner.settings else {}
     for place, part in enumerate(groups):
-        how = inner.spec(spec.seed + place, spec.backbone, **steps)
+        how = inner.spec(spec.seed + place, spec.backbone, spec.pretraining, **steps)
         model = inner.unlearn(model, forget, only(data, forget, part), how, lambda done, place=place: progress((place + done) / len(groups)))
     return model
