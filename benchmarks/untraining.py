@@ -10,7 +10,7 @@ import argparse
 import os
 import time
 
-from wfviz import checkpoints, methods
+from wfviz import checkpoints, methods, pretraining
 from wfviz.data import load_data
 from wfviz.specs import BackboneSpec
 
@@ -27,20 +27,21 @@ def main() -> None:
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--from", dest="source", required=True, metavar="DIR", help="checkpoint of the original")
     parser.add_argument("--data-root")
-    parser.add_argument("--epochs", type=int, default=0, help="of the retraining; 0: the backbone's recipe")
+    parser.add_argument("--epochs", type=int, default=0, help="of the retraining; 0: as many as the original had")
     parser.add_argument("--classes", type=int, default=10, help="classes for which the negative gradient is timed (10)")
     args = parser.parse_args()
     data = load_data(args.dataset, args.data_root)
     backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
     device = checkpoints.best_device()
     model, data = checkpoints.load_backbone(args.source, backbone).to(device).eval(), data.to(device)
+    trained = pretraining.spec_of(checkpoints.read_card(args.source))
     forget = range(min(args.classes, len(data.classes)))
 
     wfnet, ascent = methods.get("wfnet"), methods.get("negative_gradient")
     one_round = seconds(lambda: wfnet.prepare(model, data, wfnet.spec(backbone=backbone)))
     gradients = sum(seconds(lambda c=c: ascent.run(model, (c,), data, ascent.spec(backbone=backbone))) for c in forget)
     retrain = methods.get("retrain")
-    anew = seconds(lambda: retrain.run(model, (0,), data, retrain.spec(backbone=backbone, epochs=args.epochs)))
+    anew = seconds(lambda: retrain.run(model, (0,), data, retrain.spec(backbone=backbone, pretraining=trained, epochs=args.epochs)))
 
     print(f"{args.backbone} on {data.name}, {device}, {os.cpu_count()} cores")
     for words, taken in (

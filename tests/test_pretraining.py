@@ -81,7 +81,7 @@ def test_small_pictures_first(data, tmp_path, monkeypatch):
     monkeypatch.setattr(pretraining, "resized", lambda x, size: seen.append(size) or pretraining_resized(x, size))
     pretraining_resized = resized
     pretrain(data, backbone, replace(how, sizes=(16, 24, 32)), tmp_path, make_accelerator("cpu"), show=False)
-    assert seen == [16] * 6 + [24] * 6 + [32] * 3
+    assert seen == [16] * 8 + [24] * 8 + [32] * 4  # three steps of learning and a look at the validation split, an epoch
     x = torch.rand(2, 3, 32, 32)
     assert torch.allclose(resized(x, 16), resize(x, [16, 16], antialias=True), atol=1e-6) and resized(x, None) is x
 

@@ -56,7 +56,7 @@ def pretrain(
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
     "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
-    mirrored pictures; the validation split is only looked at. Raises WfvizError for sizes the network cannot take.
+    mirrored pictures; the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
     net = build(backbone)
@@ -104,7 +104,7 @@ def pretrain(
             step += 1
             log.bar.update()
             if step % per_epoch == 0:
-                accuracy = accuracy_of(plain, data.val, data.inputs)
+                accuracy = accuracy_of(plain, data.val, data.inputs, size=_size_of(spec, epoch))
                 log.write(step, epoch=step / per_epoch, loss=loss.item(), val_accuracy=accuracy)
                 keep_state()
             elif time.monotonic() - kept > KEEP_EVERY:
@@ -153,11 +153,11 @@ def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
 
 
 @torch.no_grad()
-def accuracy_of(net: nn.Module, pictures: Pictures, inputs: InputSpec, batch_size: int = 512) -> float:
-    """Fraction of `pictures` that the network classifies correctly."""
+def accuracy_of(net: nn.Module, pictures: Pictures, inputs: InputSpec, batch_size: int = 512, size: int | None = None) -> float:
+    """Fraction of `pictures`, scaled to `size` px if it is given, that the network classifies correctly."""
     net.eval()
     right = 0
     for indices in torch.arange(len(pictures)).split(batch_size):
-        predicted = net(normalize(pictures.take(indices), inputs)).argmax(1)
+        predicted = net(resized(normalize(pictures.take(indices), inputs), size)).argmax(1)
         right += int((predicted == pictures.labels[indices.to(pictures.labels.device)]).sum())
     return right / len(pictures)

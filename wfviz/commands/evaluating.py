@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from wfviz import checkpoints
@@ -43,6 +44,7 @@ def evaluate(args: argparse.Namespace) -> int:
 def evaluated(net: WFNet, data: Data, folder: Path, split: str, limit: int | None, batch_size: int, accelerator) -> None:
     """Evaluate one split and store it with the checkpoint: the arrays, then the numbers in the card."""
     pictures = getattr(data, split).sample(limit)
+    net.to(memory_format=torch.channels_last)  # up to twice as fast
     share = (accelerator.process_index, accelerator.num_processes)
     total = len(range(len(pictures))[share[0] :: share[1]]) * (len(net.classes) + 1)
     with tqdm(total=total, desc=f"evaluating {split}", unit="pic", disable=not accelerator.is_main_process, dynamic_ncols=True) as bar:

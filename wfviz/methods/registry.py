@@ -113,7 +113,7 @@ class Method:
 
 
 def _trainable(model: nn.Module) -> nn.Module:
-    return copy.deepcopy(model).eval().requires_grad_(True)
+    return copy.deepcopy(model).eval().requires_grad_(True).to(memory_format=torch.channels_last)  # up to twice as fast
 
 
 _registry: dict[str, Method] = {}
