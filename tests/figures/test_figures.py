@@ -263,6 +263,7 @@ def test_numbers_are_written_alike():
     assert [style.points(v) for v in (0.009, -0.009, 0.0001, -0.0001)] == ["+0.9", "−0.9", "0.0", "0.0"]
     assert style.count(1, "picture") == "1 picture" and style.count(1234, "picture") == "1,234 pictures"
     assert style.join(["a"]) == "a" and style.join(["a", "b", "c"]) == "a, b and c" and style.join([]) == ""
+    assert style.join(["a, plain", "b", "c"]) == "a, plain; b; c"
 
 
 def test_figures_import_neither_streamlit_nor_torch():

@@ -131,6 +131,8 @@ def label(name: object, most: int = 20) -> str:
 
 
 def join(names: Sequence[str]) -> str:
-    """`cat`, `cat and dog`, `cat, dog and deer`."""
+    """`cat`, `cat and dog`, `cat, dog and deer`; names that hold a comma themselves are kept apart by semicolons."""
     names = [str(n) for n in names]
+    if any("," in name for name in names):
+        return "; ".join(names)
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
