@@ -3,12 +3,14 @@
 import json
 import re
 import runpy
+import shutil
 
 import pytest
 import streamlit as st
 
 from tests.pages.conftest import PAGES, ROOT, widget
 from wfviz.checkpoints import read_evaluation
+from wfviz.ui import cached
 
 ALL_PAGES = pytest.mark.parametrize("page", PAGES)
 
@@ -17,6 +19,17 @@ def test_the_entry_is_an_app():
     entry = ROOT / "app.py"
     assert isinstance(runpy.run_path(str(entry))["app"], st.App)
     assert len(entry.read_text().splitlines()) <= 30
+
+
+def test_networks_with_pictures_at_hand_come_first(tmp_path, monkeypatch):
+    """The first network is what a newcomer sees: CIFAR-10 has to be downloaded, digits are always there."""
+    monkeypatch.setenv("WFVIZ_CHECKPOINTS", str(tmp_path))
+    for name, dataset in (("a", "cifar10"), ("b", "digits"), ("c", "mnist"), ("d", "digits")):
+        folder = shutil.copytree(ROOT / "checkpoints" / "digits-cnn", tmp_path / name)
+        card = json.loads((folder / "card.json").read_text())
+        (folder / "card.json").write_text(json.dumps({**card, "name": name, "data": {**card["data"], "dataset": dataset}}))
+    found, complaints = cached.networks()
+    assert list(found) == ["b", "d", "a", "c"] and not complaints
 
 
 @ALL_PAGES

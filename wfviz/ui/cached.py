@@ -17,6 +17,7 @@ from wfviz import runs
 from wfviz.errors import WfvizError
 
 HOME = Path(__file__).resolve().parents[2]
+ALWAYS_HERE = "digits"  # the data set that comes with a dependency
 MOST_COUNTED = 2000  # pictures that are looked at where nothing is stored
 
 Forget = int | tuple[int, ...] | None  # a class, several at once, or nothing
@@ -71,7 +72,10 @@ def roots() -> list[Path]:
 
 
 def networks() -> tuple[dict[str, Network], list[str]]:
-    """Every WF-Net found, by slug, and a sentence for every checkpoint that cannot be read."""
+    """Every WF-Net found, by slug, and a sentence for every checkpoint that cannot be read.
+
+    The pages begin with the first one: those whose pictures are always there come first.
+    """
     from wfviz.checkpoints import find_checkpoints
 
     found, complaints = {}, []
@@ -89,7 +93,7 @@ def networks() -> tuple[dict[str, Network], list[str]]:
             continue
         slug = folder.name if folder.name not in found else f"{folder.parent.name}/{folder.name}"
         found[slug] = Network(slug, str(folder), stamp, card)
-    return found, complaints
+    return dict(sorted(found.items(), key=lambda item: item[1].dataset != ALWAYS_HERE)), complaints
 
 
 def _stamp(folder: Path) -> str:
