@@ -125,6 +125,18 @@ def test_the_same_seed_makes_the_same_network(capsys, tmp_path):
     assert all(torch.equal(a[key], b[key]) for key in a) and not all(torch.equal(a[key], c[key]) for key in a)
 
 
+def test_a_network_is_trained_further(trained, capsys, tmp_path):
+    further = ("pretrain", *DIGITS, "--from", trained / "classifier", "--epochs", 1, "--lr", 1e-4)
+    assert run(capsys, *further, "--out", tmp_path / "more")[0] == 0
+    card, before = checkpoints.read_card(tmp_path / "more"), checkpoints.read_card(trained / "classifier")
+    assert card["pretraining"]["earlier"] == before["pretraining"] and card["pretraining"]["val_accuracy"] >= 0.95  # one epoch alone: 10 %
+    assert checkpoints.commands(card) == [before["command"], card["command"]] and "--from" in card["command"]
+    out = run(capsys, "info", tmp_path / "more")[1]
+    assert before["command"] in out and card["command"] in out
+    code, _, err = run(capsys, "pretrain", "--dataset", "digits", "--backbone", "vit_micro", "--from", trained / "classifier", "--out", tmp_path / "other")
+    assert code == 2 and "holds cnn" in err and not (tmp_path / "other").exists()
+
+
 def test_a_row_baked_is_the_row_applied(trained, capsys, tmp_path):
     code, out, _ = run(capsys, "bake", trained / "wfnet", "--forget", "3, 5", "--out", tmp_path / "new" / "net.safetensors")
     assert code == 0 and "without 3, 5" in out

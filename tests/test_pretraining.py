@@ -13,7 +13,7 @@ from wfviz.data import Data, Pictures, load_data
 from wfviz.errors import WfvizError
 from wfviz.pretraining import STATE, accuracy_of, pretrain, resized, spec_for, spec_of
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
-from wfviz.training import make_accelerator, one_cycle
+from wfviz.training import batch_indices, make_accelerator, one_cycle
 
 
 @pytest.fixture
@@ -70,6 +70,32 @@ def test_other_settings_are_not_resumed(data, tmp_path, monkeypatch):
     for other in ((backbone, spec("cnn", 4)[1]), (BackboneSpec("cnn", 3, 3, 32), how)):
         with pytest.raises(WfvizError, match="other settings"):
             pretrain(data, *other, tmp_path, accelerator, resume=True, show=False)
+
+
+def test_it_goes_on_from_a_network(data, tmp_path, monkeypatch):
+    """Its weights are where it begins, and the pictures come as they would have in the epochs that follow."""
+    backbone, how = spec("test_resnet", 2)
+    accelerator = make_accelerator("cpu")
+    start, _ = pretrain(data, backbone, how, tmp_path / "first", accelerator, show=False)
+    before = {key: value.clone() for key, value in start.state_dict().items()}
+    asked = []
+    monkeypatch.setattr(pretraining, "batch_indices", lambda n, size, seed, step, share: asked.append(step) or batch_indices(n, size, seed, step, share))
+    still = replace(how, lr=1e-12, weight_decay=0.0)
+    net, about = pretrain(data, backbone, still, tmp_path / "second", accelerator, start=start, earlier=2.0, show=False)
+    assert asked == [6, 7, 8, 9, 10, 11] and (about["state"], about["epochs"]) == ("done", 2.0)
+    learned = {key for key, _ in net.named_parameters()}
+    assert all(torch.allclose(value, before[key], atol=1e-6) for key, value in net.state_dict().items() if key in learned)
+
+
+def test_a_run_that_went_on_from_a_network_is_not_resumed_without_it(data, tmp_path, monkeypatch):
+    backbone, how = spec("cnn")
+    accelerator = make_accelerator("cpu")
+    start, _ = pretrain(data, backbone, how, tmp_path / "first", accelerator, show=False)
+    monkeypatch.setattr(pretraining, "one_cycle", lambda *_: signal.raise_signal(signal.SIGINT) or 1.0)
+    pretrain(data, backbone, how, tmp_path / "second", accelerator, start=start, earlier=3.0, show=False)
+    with pytest.raises(WfvizError, match="other settings"):
+        pretrain(data, backbone, how, tmp_path / "second", accelerator, resume=True, show=False)
+    assert pretrain(data, backbone, how, tmp_path / "second", accelerator, start=start, earlier=3.0, resume=True, show=False)[1]["epochs"] == 2 / 3
 
 
 def test_small_pictures_first(data, tmp_path, monkeypatch):
@@ -152,5 +178,24 @@ def test_how_a_stored_network_was_trained():
     made = {**how.to_dict(), "sizes": [16, 32], "state": "done", "epochs": 7.0, "seconds": 3.0, "val_accuracy": 0.5, "command": "pretrain"}
     assert spec_of({"pretraining": made}) == how
     assert spec_of({}) is None and spec_of({"pretraining": {**made, "state": "interrupted", "epochs": 2.5}}) is None
+    assert spec_of({"pretraining": {"state": "done", "lr": 0.5}}) == PretrainSpec(lr=0.5)  # a card that says little
+    for epochs in ("many", [3]):
+        with pytest.raises(WfvizError, match="epochs is"):
+            spec_of({"pretraining": {**made, "epochs": epochs}})
     with pytest.raises(WfvizError, match="lr is 'fast'"):
         spec_of({"pretraining": {**made, "lr": "fast"}})
+
+
+def test_how_a_network_of_several_turns_was_trained():
+    """One turn of all their epochs, every epoch at its size, with the latest's settings."""
+    first = {**PretrainSpec(epochs=8, lr=0.1, sizes=(16, 24)).to_dict(), "state": "done", "epochs": 8.0}
+    second = {**PretrainSpec(epochs=3, lr=0.06, sizes=(24, 32, 32)).to_dict(), "state": "done", "epochs": 3.0}
+    card = {"backbone": {"size": 32}, "pretraining": {**second, "earlier": first}}
+    assert spec_of(card) == PretrainSpec(epochs=11, lr=0.06, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32))
+    third = {**PretrainSpec(epochs=2, lr=0.01).to_dict(), "state": "done", "epochs": 2.0}
+    once_more = spec_of({**card, "pretraining": {**third, "earlier": card["pretraining"]}})
+    assert once_more == PretrainSpec(epochs=13, lr=0.01, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32, 32, 32))
+    plain = {**card, "pretraining": {**third, "earlier": third}}
+    assert spec_of(plain) == PretrainSpec(epochs=4, lr=0.01)
+    for unknown in ({}, {**first, "state": "interrupted"}):
+        assert spec_of({**card, "pretraining": {**second, "earlier": unknown}}) is None

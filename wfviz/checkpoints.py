@@ -144,7 +144,7 @@ SPREAD = {"mean": float, "std": float, "worst": float, "worst_class": str}
 SHAPE = {  # what readers rely on: a type, [every entry], {"key": its entry, "key?": where it is there}, {str: every entry}
     "kind": str, "name": str, "classes": [str], "layers": [str], "digests": {str: str}, "versions": {str: str},
     "backbone": {"name": str}, "data": {"dataset?": str, "seed?": int, "train_pictures?": int}, "inputs": {}, "parameters": {str: int},
-    "pretraining": {"command?": str}, "untraining": {}, "command": str, "seed": int, "backbone_included": bool,
+    "pretraining": {"command?": str, "epochs?": float, "earlier?": {}}, "untraining": {}, "command": str, "seed": int, "backbone_included": bool,
     "bring_backbone": str, "metrics": {str: {"pictures": int, "accuracy": float, "acc_r": SPREAD, "acc_f": SPREAD}},
     "curves": {"insertion?": {str: {"mean": float}}, "deletion?": {str: {"mean": float}}},
 }
@@ -288,6 +288,15 @@ def load_backbone(folder: str | Path, spec: BackboneSpec) -> torch.nn.Module:
     _compare(stored, {f"backbone.{k}": v for k, v in state.items()}, Path(folder) / WEIGHTS)
     net.load_state_dict({key: stored[f"backbone.{key}"].to(value.dtype) for key, value in state.items()})
     return net
+
+
+def commands(card: dict) -> list[str]:
+    """The command lines that make a checkpoint, in their order: those that trained the network, then its own."""
+    made, found = card.get("pretraining") or {}, [card.get("command")]
+    while made:
+        found.append(made.get("command"))
+        made = made.get("earlier") or {}
+    return list(dict.fromkeys(command for command in reversed(found) if command))
 
 
 def best_device() -> torch.device:

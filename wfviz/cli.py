@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("pretrain", help="train an ordinary classifier", description="Train an ordinary classifier.")
     _what(sub)
     _how(sub)
+    sub.add_argument("--from", dest="source", metavar="DIR", help="go on from the network of a checkpoint; default: from random weights")
     sub.add_argument("--epochs", type=_positive(int), help="default: the backbone's recipe")
     sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs for a CNN); default: the recipe")
     sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe")

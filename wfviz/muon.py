@@ -14,7 +14,8 @@ class Muon(torch.optim.Optimizer):
     A filter bank is read as a matrix with a row per filter. Its step is the Nesterov momentum with all singular
     values set to about one, times `lr`, and its norm stays the square root of the number of rows, as in the
     authors' CIFAR-10 code: `lr` is thus the relative length of a step, and weight decay would say nothing there.
-    It only suits filters that a normalisation follows, as in ResNet and in VGG with batch norm.
+    It only suits filters that a normalisation follows, as in ResNet and in VGG with batch norm. Those of torch and
+    timm work in bfloat16, which takes three times as long on a CPU without it, and let the norm grow.
     """
 
     def __init__(self, params, lr: float = 0.1, momentum: float = 0.9, weight_decay: float = 0.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -33,12 +33,25 @@ def spec_for(backbone: str, spec: PretrainSpec, pictures: int) -> PretrainSpec:
 
 
 def spec_of(card: dict) -> PretrainSpec | None:
-    """The settings by which the network of a checkpoint was trained, to train another like it; None: not known."""
+    """The settings by which the network of a checkpoint was trained, to train another like it; None: not known.
+
+    One that was trained in several turns (`pretrain --from`) gives one turn: the latest's settings, for all epochs at their sizes.
+    """
     made = card.get("pretraining") or {}
     if made.get("state") != "done":
         return None
-    known = {f.name for f in fields(PretrainSpec)}
-    return PretrainSpec.from_dict({**{k: v for k, v in made.items() if k in known}, "epochs": round(made["epochs"])})
+    known = {f.name: made[f.name] for f in fields(PretrainSpec) if f.name in made}
+    if isinstance(known.get("epochs"), float):  # as they are counted while it trains
+        known["epochs"] = round(known["epochs"])
+    spec = PretrainSpec.from_dict(known)
+    if "earlier" not in made:
+        return spec
+    first = spec_of({**card, "pretraining": made["earlier"]})
+    if first is None or None in (first.epochs, spec.epochs):
+        return None
+    size = card["backbone"]["size"]
+    sizes = tuple(_size_of(one, epoch) or size for one in (first, spec) for epoch in range(one.epochs))
+    return replace(spec, epochs=len(sizes), sizes=sizes if set(sizes) != {size} else ())
 
 
 def pretrain(
@@ -48,18 +61,21 @@ def pretrain(
     folder: Path,
     accelerator: Accelerator,
     *,
+    start: nn.Module | None = None,
+    earlier: float = 0,
     resume: bool = False,
     show: bool = True,
 ) -> tuple[nn.Module, dict]:
     """Train `backbone` on the training split; what is learned is kept in `folder` after every epoch,
-    every `KEEP_EVERY` seconds, and when it is interrupted.
+    every `KEEP_EVERY` seconds, and when it is interrupted. It goes on from the network `start`, if given, which has seen the
+    pictures for `earlier` epochs: they come in the orders and places that follow.
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
     "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
     mirrored pictures; the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
-    net = build(backbone)
+    net = build(backbone) if start is None else start
     _check_sizes(net, backbone, spec)
     net = net.to(memory_format=torch.channels_last)  # as fast or up to 1.6 times as fast
     opt = optimizer("momentum" if spec.optimizer == "sgd" else spec.optimizer, _groups(net, spec.weight_decay), spec.lr)
@@ -67,14 +83,15 @@ def pretrain(
     share = (accelerator.process_index, accelerator.num_processes)
     per_epoch = steps_per_epoch(len(data.train), spec.batch_size)
     total, step, seconds, accuracy = spec.epochs * per_epoch, 0, 0.0, 0.0
-    digest = backbone.digest() + spec.digest()
+    digest = backbone.digest() + spec.digest() + (f"{earlier:g}" if start is not None else "")
+    first = round(earlier * per_epoch)
     if resume:
         tensors, about = load_state(folder / STATE, opt, digest)
         net.load_state_dict(tensors)
         step, seconds, accuracy = about["step"], about["seconds"], about["val_accuracy"]
     net, opt = accelerator.prepare(net, opt)
     plain = accelerator.unwrap_model(net)
-    start, main = time.monotonic() - seconds, accelerator.is_main_process
+    began, main = time.monotonic() - seconds, accelerator.is_main_process
 
     kept = time.monotonic()
 
@@ -82,20 +99,20 @@ def pretrain(
         nonlocal kept
         kept = time.monotonic()
         if main:
-            about = {"digest": digest, "step": step, "seconds": kept - start, "val_accuracy": accuracy}
+            about = {"digest": digest, "step": step, "seconds": kept - began, "val_accuracy": accuracy}
             save_state(folder / STATE, plain.state_dict(), opt, **about)
 
     with Log(folder / "log.jsonl", "pretraining", total, step, show, main) as log, stopping(accelerator) as stop:
         while step < total and not stop:
-            indices = batch_indices(len(data.train), spec.batch_size, spec.seed, step, share)
-            epoch = step // per_epoch
-            mirror = mirrored(indices, epoch, spec.seed) if data.flip else False
-            pixels = augment(data.train.take(indices), data.shift, mirror, generator(spec.seed, step, 1 + share[0]))
+            seen, epoch = first + step, step // per_epoch
+            indices = batch_indices(len(data.train), spec.batch_size, spec.seed, seen, share)
+            mirror = mirrored(indices, seen // per_epoch, spec.seed) if data.flip else False
+            pixels = augment(data.train.take(indices), data.shift, mirror, generator(spec.seed, seen, 1 + share[0]))
             x = resized(normalize(pixels, data.inputs), _size_of(spec, epoch))
             y = data.train.labels[indices.to(data.train.labels.device)]
             set_lr(opt, spec.lr * one_cycle(step, total))
             net.train()
-            torch.manual_seed(generator(spec.seed, step, 51 + share[0]).initial_seed())  # of dropout
+            torch.manual_seed(generator(spec.seed, seen, 51 + share[0]).initial_seed())  # of dropout
             with accelerator.autocast():
                 loss = F.cross_entropy(net(x), y, label_smoothing=spec.label_smoothing)
             opt.zero_grad()
@@ -114,7 +131,7 @@ def pretrain(
     done = step >= total
     about = {
         "state": "done" if done else "interrupted", "epochs": step / per_epoch,
-        "seconds": round(time.monotonic() - start, 1), "val_accuracy": accuracy,
+        "seconds": round(time.monotonic() - began, 1), "val_accuracy": accuracy,
     }
     return plain.cpu().eval(), about
 

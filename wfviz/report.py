@@ -206,11 +206,9 @@ def _curves(curves: Curves | None, folder: str | Path) -> Iterable[str]:
 
 
 def _making(card: dict, folder: str | Path, forgotten: Sequence[str]) -> Iterable[str]:
-    earlier = (card.get("pretraining") or {}).get("command")
-    commands = dict.fromkeys(c for c in (earlier, card.get("command")) if c)
     name = Path(folder).name
     named = f"--forget {shlex.quote(','.join(forgotten))} " if forgotten else ""
-    again = [*commands, f"python -m wfviz evaluate {name}", f"python -m wfviz report {name} {named}--out report.html"]
+    again = [*checkpoints.commands(card), f"python -m wfviz evaluate {name}", f"python -m wfviz report {name} {named}--out report.html"]
     yield "<h3>Commands</h3><pre>" + html.escape("\n".join(again)) + "</pre>" + _p(f"Seed: {card.get('seed')}")
     yield "<h3>Digests (SHA-256)</h3>" + _table(("of", "value"), card["digests"].items())
     yield "<h3>Versions</h3>" + _table(("library", "version"), (card.get("versions") or {}).items())

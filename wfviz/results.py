@@ -75,13 +75,8 @@ def _networks(cards: list[tuple[Path, dict]]) -> list[str]:
             both = [f"{seen[k]['mean']:.1%} ± {100 * seen[k]['std']:.1f} ({seen[k]['worst']:.1%} {seen[k]['worst_class']})" for k in ("acc_r", "acc_f")]
             curves = [_area(areas.get(mode)) if split == "test" else "" for mode in ("insertion", "deletion")]
             rows.append([f"`{folder.name}`", split, f"{seen['accuracy']:.1%}", *both, *curves])
-        made += [f"- `{folder.name}`: `{command}`" for command in _commands(card)]
+        made += [f"- `{folder.name}`: `{command}`" for command in checkpoints.commands(card)]
     return ["## WF-Nets\n", table(head, [[c.replace("%", " %") for c in row] for row in rows]), *made, ""] if rows else []
-
-
-def _commands(card: dict) -> list[str]:
-    earlier = (card.get("pretraining") or {}).get("command")
-    return list(dict.fromkeys(c for c in (earlier, card.get("command")) if c))
 
 
 def _area(areas: dict | None) -> str:

@@ -79,11 +79,14 @@ def command_line(argv: list[str]) -> str:
     return shlex.join(["python", "-m", "wfviz", *kept])
 
 
-def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, folder: Path, accelerator, resume: bool):
-    """Train the backbone and leave it in `folder` as a checkpoint of its own."""
+def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, folder: Path, accelerator, resume: bool, source: str | None = None):
+    """Train the backbone, on from that of the checkpoint `source` if given, and leave it in `folder` as a checkpoint of its own."""
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
-    net, about = pretraining.pretrain(data, backbone, spec, folder, accelerator, resume=resume)
-    made = {**asdict(spec), **about, "command": command_line(args.argv)}
+    start, earlier = (checkpoints.load_backbone(source, backbone), checkpoints.read_card(source).get("pretraining") or {}) if source else (None, {})
+    net, about = pretraining.pretrain(
+        data, backbone, spec, folder, accelerator, start=start, earlier=earlier.get("epochs") or 0, resume=resume,
+    )
+    made = {**asdict(spec), **about, "command": command_line(args.argv), **({"earlier": earlier} if source else {})}
     if accelerator.is_main_process:
         card = {**card_of(args, data, backbone), "pretraining": made}
         wrapped = WFNet(net, len(data.classes), pretraining.recipe(backbone.name).layers, classes=data.classes, inputs=data.inputs)

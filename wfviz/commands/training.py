@@ -28,7 +28,7 @@ def pretrain(args: argparse.Namespace) -> int:
         epochs=args.epochs, batch_size=args.batch_size, optimizer=args.optimizer, lr=args.lr,
         weight_decay=args.weight_decay, sizes=args.sizes, precision=args.precision, seed=args.seed,
     )
-    net, about = pretrained(args, data, backbone, spec, folder, accelerator, resume=args.resume)
+    net, about = pretrained(args, data, backbone, spec, folder, accelerator, resume=args.resume, source=args.source)
     if accelerator.is_main_process:
         print(f"{about['state']}: {about['epochs']:g} epochs, validation accuracy {about['val_accuracy']:.1%}, in {folder}")
     return interrupted(args) if about["state"] == "interrupted" else 0
