@@ -1,18 +1,25 @@
 """What forgetting costs: one WF-Net round for all classes beside one retraining, and one negative gradient for every class.
 
-    python -m benchmarks.untraining --dataset digits --backbone cnn --from checkpoints/digits-cnn [--epochs 0]
+    python -m benchmarks.untraining --dataset digits --backbone cnn --from checkpoints/digits-cnn [--share 0.05]
 
-All in one run on one machine, one after the other, from the same network. The target for CIFAR-10 with ResNet-18:
+All in one run on one machine, one after the other, from the same network. The round is the one that made the checkpoint, or the
+preset `default` where it holds no gates; the retraining is that of its classifier. The target for CIFAR-10 with ResNet-18:
 the round takes less than a tenth of one retraining, and less than the negative gradients of all classes.
 """
 
 import argparse
 import os
+import tempfile
 import time
+from dataclasses import fields, replace
+from pathlib import Path
 
 from wfviz import checkpoints, methods, pretraining
 from wfviz.data import load_data
-from wfviz.specs import BackboneSpec
+from wfviz.filtering import WFNet
+from wfviz.specs import BackboneSpec, PretrainSpec, UntrainSpec
+from wfviz.training import make_accelerator
+from wfviz.untraining import spec_for, untrain
 
 
 def seconds(run) -> float:
@@ -27,27 +34,34 @@ def main() -> None:
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--from", dest="source", required=True, metavar="DIR", help="checkpoint of the original")
     parser.add_argument("--data-root")
-    parser.add_argument("--epochs", type=int, default=0, help="of the retraining; 0: as many as the original had")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the pictures that the retraining passes over in each of its epochs, "
+                        "for a slow machine; its time is divided by it (1)")
     parser.add_argument("--classes", type=int, default=10, help="classes for which the negative gradient is timed (10)")
     args = parser.parse_args()
     data = load_data(args.dataset, args.data_root)
     backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
     device = checkpoints.best_device()
     model, data = checkpoints.load_backbone(args.source, backbone).to(device).eval(), data.to(device)
-    trained = pretraining.spec_of(checkpoints.read_card(args.source))
+    card = checkpoints.read_card(args.source)
+    trained = pretraining.spec_for(args.backbone, pretraining.spec_of(card) or PretrainSpec(), len(data.train))
+    made = {f.name: card["untraining"][f.name] for f in fields(UntrainSpec) if f.name in (card.get("untraining") or {})}
+    how = UntrainSpec.from_dict(made) if made else spec_for(args.backbone, "default")
     forget = range(min(args.classes, len(data.classes)))
 
-    wfnet, ascent = methods.get("wfnet"), methods.get("negative_gradient")
-    one_round = seconds(lambda: wfnet.prepare(model, data, wfnet.spec(backbone=backbone)))
+    net = WFNet(model, len(data.classes), how.layers, classes=data.classes, inputs=data.inputs, alpha_start=how.alpha_start).to(device)
+    with tempfile.TemporaryDirectory() as folder:
+        one_round = seconds(lambda: untrain(net, data, how, Path(folder), make_accelerator(device.type)))
+    ascent = methods.get("negative_gradient")
     gradients = sum(seconds(lambda c=c: ascent.run(model, (c,), data, ascent.spec(backbone=backbone))) for c in forget)
     retrain = methods.get("retrain")
-    anew = seconds(lambda: retrain.run(model, (0,), data, retrain.spec(backbone=backbone, pretraining=trained, epochs=args.epochs)))
+    some = replace(data, train=data.train.sample(round(args.share * len(data.train)), 0), val=data.val.sample(round(args.share * len(data.val)), 0))
+    anew = seconds(lambda: retrain.run(model, (0,), some, retrain.spec(backbone=backbone, pretraining=trained))) / args.share
 
     print(f"{args.backbone} on {data.name}, {device}, {os.cpu_count()} cores")
     for words, taken in (
         (f"one WF-Net round, all {len(data.classes)} classes", one_round),
         (f"negative gradient, {len(forget)} classes one by one", gradients),
-        ("one retraining without one class", anew),
+        ("one retraining without one class" + (f", from {args.share:g} of it" if args.share < 1 else ""), anew),
         (f"retraining for all {len(data.classes)} classes", anew * len(data.classes)),
     ):
         print(f"  {words:48} {taken:10.1f} s   {taken / one_round:8.2f} of the round")
