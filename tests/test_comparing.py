@@ -162,6 +162,20 @@ def test_once_for_all_classes(tmp_path, monkeypatch):
     assert all(r["splits"]["test"]["acc_f"] < 0.3 and r["splits"]["test"]["acc_r"] > 0.8 for r in rows)
 
 
+def test_variants_of_a_method_stand_beside_each_other(tmp_path, runs):
+    out = tmp_path / "out"
+    names = ["negative_gradient.steps=1", "negative_gradient.steps=40", "negative_gradient"]
+    command = [*COMPARE, "--methods", ",".join(names), "--set", "negative_gradient.steps=2", "--classes", "3", "--relearn", "0", "--out", str(out)]
+    assert main(command) == 0
+    rows = compared(out)["rows"]
+    assert [(r["method"], r["settings"]["steps"]) for r in rows] == list(zip(names, (1, 40, 2), strict=True))
+    assert [r["title"] for r in rows] == ["Negative gradient, steps 1", "Negative gradient, steps 40", "Negative gradient"]
+    one, forty, two = (r["splits"]["test"]["acc_f"] for r in rows)
+    assert forty < two <= one
+    runs.clear()
+    assert main(command) == 0 and runs == []
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wfviz import reproducing
+from wfviz import methods, reproducing
 from wfviz.cli import main, parser
 from wfviz.errors import WfvizError
 
@@ -69,6 +69,20 @@ def test_imagenet(tmp_path, capsys):
     with pytest.raises(WfvizError, match="no cell is called 'x'; there are imagenet-resnet18"):
         reproducing.imagenet(tmp_path, "x")
     assert main(["reproduce", "imagenet"]) == 2 and "--imagenet DIR" in capsys.readouterr().err
+
+
+def test_kga(tmp_path, capsys):
+    """Every freeze set of both ways, beside the original and the retrained network, in one comparison a cell."""
+    found = reproducing.kga("cifar10-*", (0, 1), tmp_path)
+    assert [(s.cell, s.command[0]) for s in found] == [(f"cifar10-{b}", c) for b in ("resnet18", "vgg11") for c in ("pretrain", "compare")]
+    args = parser().parse_args(list(found[3].command))
+    assert args.source == str(found[2].folder) and args.seeds == "0,1"
+    variants = [methods.get(name) for name in args.methods.split(",")]
+    assert [v.settings["freeze"] for v in variants[2:]] == ["0", "1", "12", "123"] * 2 and {v.unlearn for v in variants[2:]} == {methods.get("kga").unlearn}
+    assert main(["reproduce", "kga", "--out", str(tmp_path), "--cells", "cifar100-vgg11", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(s) for s in reproducing.kga("cifar100-vgg11", root=tmp_path)]
+    with pytest.raises(WfvizError, match="no cell is called 'mnist'; there are cifar10-resnet18"):
+        reproducing.kga("mnist")
 
 
 def test_an_evaluation_is_done_once(tmp_path):

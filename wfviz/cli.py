@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     _what(sub)
     _where(sub)
     sub.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the original; without it, one is trained first")
-    sub.add_argument("--methods", default="all", help="names, comma-separated, or all; --list-methods tells them")
+    sub.add_argument("--methods", default="all", help="names, comma-separated, or all; --list-methods tells them, and kga.freeze=12 is kga with a setting changed")
     sub.add_argument("--list-methods", action=_ListMethods, help="print the methods with their settings, and end")
     sub.add_argument("--classes", default="all", help="classes by name or number, comma-separated, or all")
     sub.add_argument("--seeds", default="0", help="comma-separated (0)")
@@ -130,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("reproduce", help="the tables of the paper, cell by cell; goes on where it stopped",
                               description="Run the commands behind Table 1 and Table 2 of Poppi et al. 2024, those that are not done yet.")
-    sub.add_argument("table", choices=("table1", "table2", "all", "imagenet"))
+    sub.add_argument("table", choices=("table1", "table2", "all", "kga", "imagenet"))
     sub.add_argument("--imagenet", metavar="DIR", help="for imagenet: the folder with its train/ and val/")
     sub.add_argument("--cells", default="*", metavar="PATTERN", help="such as mnist-* or *-resnet18; default: all")
     sub.add_argument("--seeds", default="0", help="comma-separated (0)")

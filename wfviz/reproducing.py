@@ -2,6 +2,7 @@
 
 Table 1 (Acc_r, Acc_f, ZRF, relearn time) is a comparison for every data set and backbone; Table 2 (insertion and
 deletion) is the evaluation of a WF-Net around the same original. Every command can be interrupted and given again.
+Those of Luijken & Peeters 2023 (`kga`) are one comparison for every data set and backbone.
 
 ImageNet has a recipe of its own: the classifiers are timm's and torchvision's, and so large that the round is counted in
 steps and the evaluation looks at a part of the validation pictures.
@@ -23,6 +24,7 @@ DATASETS = ("mnist", "cifar10")
 BACKBONES = ("vgg16", "resnet18", "vit_tiny", "vit_small")
 PRESETS = ("default", "paper")
 IMAGENET = ("resnet18", "resnet50", "resnet101", "vgg16", "vit_tiny", "vit_small")
+FREEZE = ("0", "1", "12", "123")  # blocks of Luijken & Peeters 2023, Table 1
 METHODS = ("original", "retrain", "logit_mask", "wfnet", "wfnet_paper", "random_labels", "negative_gradient")
 
 
@@ -76,6 +78,23 @@ def imagenet(pictures: Path, cells: str = "*", seeds: tuple[int, ...] = (0,), ro
             what = ("--dataset", str(pictures), "--backbone", name, "--image-size", "224", "--pretrained", "--seed", str(seed), "--out", str(folder))
             found.append(Step("imagenet", f"imagenet-{name}", folder, ("untrain", *what, "--batch-size", "256", "--steps", "10000", "--no-evaluate")))
             found.append(Step("imagenet", f"imagenet-{name}", folder, ("evaluate", str(folder), "--limit", "2000", "--curves", "0")))
+    return found
+
+
+def kga(cells: str = "*", seeds: tuple[int, ...] = (0,), root: Path = Path("runs")) -> list[Step]:
+    """The commands behind tables 2 to 5 of Luijken & Peeters 2023, for classes: every freeze set, with their settings and with ours."""
+    there = [(dataset, backbone) for dataset in ("cifar10", "cifar100") for backbone in ("resnet18", "vgg11")]
+    chosen = [cell for cell in there if fnmatchcase("-".join(cell), cells)]
+    if not chosen:
+        raise WfvizError(f"no cell is called {cells!r}; there are {', '.join(map('-'.join, there))}")
+    variants = [f"{name}.freeze={freeze}" for name in ("kga_seed", "kga") for freeze in FREEZE]
+    found = []
+    for dataset, backbone in chosen:
+        cell, what = f"{dataset}-{backbone}", ("--dataset", dataset, "--backbone", backbone)
+        original, folder = root / f"{cell}-original", root / f"{cell}-kga"
+        found.append(Step("kga", cell, original, ("pretrain", *what, "--out", str(original))))
+        found.append(Step("kga", cell, folder, ("compare", *what, "--from", str(original), "--methods", ",".join(("original", "retrain", *variants)),
+                                                "--seeds", ",".join(map(str, seeds)), "--out", str(folder))))
     return found
 
 

@@ -53,6 +53,21 @@ def test_an_unknown_setting_names_the_nearest():
     assert methods.get("salun").spec(lr=1).lr == 1  # a whole number is a rate as well
 
 
+def test_a_variant_is_a_method_with_a_setting_changed():
+    kga, variant = methods.get("kga"), methods.get("kga.freeze=12")
+    assert (variant.name, variant.title) == ("kga.freeze=12", kga.title + ", freeze 12") and variant.unlearn is kga.unlearn
+    assert variant.settings == {**kga.settings, "freeze": "12"} and kga.settings["freeze"] == "0"
+    assert variant.spec(lr=0.5).settings == {**variant.settings, "lr": 0.5} and variant.spec().digest() != kga.spec(freeze="12").digest()
+    assert methods.get("salun.lr=1e-4").settings["lr"] == 1e-4 and "kga.freeze=12" not in methods.names()
+    assert "did you mean kga" in told(methods.get, "kgaa.freeze=12") and "did you mean freeze" in told(methods.get, "kga.freze=12")
+    assert "METHOD.SETTING=VALUE" in told(methods.get, "kga.freeze") and "METHOD.SETTING=VALUE" in told(methods.get, "kga.")
+
+
+def test_a_setting_as_it_is_written():
+    assert methods.setting("retrain.epochs=4") == ("retrain", {"epochs": 4}) and methods.setting("kga.freeze=12") == ("kga", {"freeze": "12"})
+    assert methods.setting("svd.alphas_r=[10, 30]") == ("svd", {"alphas_r": [10, 30]}) and methods.setting("mine.way=soft=1") == ("mine", {"way": "soft=1"})
+
+
 def test_settings_change_the_digest():
     salun = methods.get("salun")
     assert salun.spec().digest() == salun.spec().digest()

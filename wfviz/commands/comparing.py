@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
@@ -22,7 +21,9 @@ def compare(args: argparse.Namespace) -> int:
     for path in args.plugin:
         methods.load_plugin(path)
     names = methods.names() if args.methods == "all" else tuple(dict.fromkeys(words(args.methods)))
-    settings = _settings(args.set)
+    settings: dict[str, dict] = {}
+    for name, changes in map(methods.setting, args.set):
+        settings.setdefault(name, {}).update(changes)
     comparing.check(comparing.Plan(names, (0,), (0,), settings=settings))
     data = data_of(args)
     forget = range(len(data.classes)) if args.classes == "all" else dict.fromkeys(class_index(c, data.classes) for c in words(args.classes))
@@ -55,7 +56,9 @@ def compare(args: argparse.Namespace) -> int:
 def reproduce(args: argparse.Namespace) -> int:
     from wfviz import cli, reproducing
 
-    if args.table == "imagenet":
+    if args.table == "kga":
+        wanted = reproducing.kga(args.cells, _seeds(args.seeds), Path(args.out))
+    elif args.table == "imagenet":
         if not args.imagenet:
             raise WfvizError("reproduce imagenet needs --imagenet DIR, a folder with train/ and val/, one folder of pictures a class in each")
         wanted = reproducing.imagenet(Path(args.imagenet), args.cells, _seeds(args.seeds), Path(args.out))
@@ -97,21 +100,6 @@ def _seeds(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(word) for word in words(text)))
     except ValueError:
         raise WfvizError(f"--seeds takes whole numbers, comma-separated, not {text!r}") from None
-
-
-def _settings(given: list[str]) -> dict[str, dict]:
-    """{"retrain": {"epochs": 4}} of ["retrain.epochs=4"]; values are read as JSON, else as text."""
-    found: dict[str, dict] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        method, point, key = name.partition(".")
-        if not (equals and point and method and key):
-            raise WfvizError(f"--set takes METHOD.SETTING=VALUE, such as retrain.epochs=4, not {one!r}")
-        try:
-            found.setdefault(method, {})[key] = json.loads(value)
-        except ValueError:
-            found.setdefault(method, {})[key] = value
-    return found
 
 
 def _compared(folder: Path) -> None:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import runpy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -137,10 +137,30 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Method:
-    """A method by name; WfvizError names the nearest."""
-    if name not in _registry:
-        raise WfvizError(nearest(name, _registry, "method"))
-    return _registry[name]
+    """A method by name, or a variant of one: "kga.freeze=12" has one setting changed. WfvizError names the nearest."""
+    base = name.partition(".")[0]
+    if base not in _registry:
+        raise WfvizError(nearest(base, _registry, "method"))
+    one = _registry[base]
+    if base == name:
+        return one
+    _, changes = setting(name)
+    (key, value), = changes.items()
+    return replace(one, name=name, title=f"{one.title}, {key} {value}", settings=one.spec(**changes).settings)
+
+
+def setting(text: str) -> tuple[str, dict]:
+    """("retrain", {"epochs": 4}) of "retrain.epochs=4"; a value is read as JSON, and as it stands where the setting is a text."""
+    name, equals, value = text.partition("=")
+    base, point, key = name.partition(".")
+    if not (equals and point and base and key):
+        raise WfvizError(f"a setting is written METHOD.SETTING=VALUE, such as retrain.epochs=4, not {text!r}")
+    if base in _registry and isinstance(_registry[base].settings.get(key), str):
+        return base, {key: value}
+    try:
+        return base, {key: json.loads(value)}
+    except ValueError:
+        return base, {key: value}
 
 
 def load_plugin(path: str | Path) -> tuple[str, ...]:
