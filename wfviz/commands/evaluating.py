@@ -55,7 +55,8 @@ def evaluated(net: WFNet, data: Data, folder: Path, split: str, limit: int | Non
     if accelerator.is_main_process:
         checkpoints.save_evaluation(folder, fresh)
         card = checkpoints.read_card(folder)
-        card["metrics"] = {**(card.get("metrics") or {}), split: summary(fresh, split, net.classes)}
+        made = {**(card.get("metrics") or {}), split: summary(fresh, split, net.classes)}
+        card["metrics"] = dict(sorted(made.items()))  # test before train, whichever was evaluated first
         write_json(folder / checkpoints.CARD, card)
     accelerator.wait_for_everyone()
 
