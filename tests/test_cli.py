@@ -137,6 +137,8 @@ def test_a_network_is_trained_further(trained, capsys, tmp_path):
     assert before["command"] in out and card["command"] in out
     code, _, err = run(capsys, "pretrain", "--dataset", "digits", "--backbone", "vit_micro", "--from", trained / "classifier", "--out", tmp_path / "other")
     assert code == 2 and "holds cnn" in err and not (tmp_path / "other").exists()
+    before = files(trained / "classifier")
+    assert run(capsys, *further, "--overwrite", "--out", trained / "classifier")[0] == 2 and files(trained / "classifier") == before
 
 
 def test_a_row_baked_is_the_row_applied(trained, capsys, tmp_path):

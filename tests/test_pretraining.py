@@ -11,7 +11,7 @@ from wfviz import pretraining
 from wfviz.backbones import build, recipe
 from wfviz.data import Data, Pictures, load_data
 from wfviz.errors import WfvizError
-from wfviz.pretraining import STATE, accuracy_of, pretrain, resized, spec_for, spec_of
+from wfviz.pretraining import STATE, accuracy_of, epochs_of, pretrain, resized, spec_for, spec_of
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 from wfviz.training import batch_indices, make_accelerator, one_cycle
 
@@ -194,6 +194,7 @@ def test_how_a_network_of_several_turns_was_trained():
     assert spec_of(card) == PretrainSpec(epochs=11, lr=0.06, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32))
     third = {**PretrainSpec(epochs=2, lr=0.01).to_dict(), "state": "done", "epochs": 2.0}
     once_more = spec_of({**card, "pretraining": {**third, "earlier": card["pretraining"]}})
+    assert epochs_of({**third, "earlier": card["pretraining"]}) == 13 and epochs_of(first) == 8 and epochs_of({}) == 0
     assert once_more == PretrainSpec(epochs=13, lr=0.01, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32, 32, 32))
     plain = {**card, "pretraining": {**third, "earlier": third}}
     assert spec_of(plain) == PretrainSpec(epochs=4, lr=0.01)

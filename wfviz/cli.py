@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", default="report.html", metavar="FILE", help="default: report.html")
 
     sub = commands.add_parser("reproduce", help="the tables of the paper, cell by cell; goes on where it stopped",
-                              description="Run the commands behind Table 1 and Table 2 of Poppi et al. 2024, those that are not done yet.")
+                              description="Run the commands behind Table 1 and Table 2 of Poppi et al. 2024, or those of KGA or ImageNet, that are not done yet.")
     sub.add_argument("table", choices=("table1", "table2", "all", "kga", "imagenet"))
     sub.add_argument("--imagenet", metavar="DIR", help="for imagenet: the folder with its train/ and val/")
     sub.add_argument("--cells", default="*", metavar="PATTERN", help="such as mnist-* or *-resnet18; default: all")

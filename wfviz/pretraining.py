@@ -54,6 +54,11 @@ def spec_of(card: dict) -> PretrainSpec | None:
     return replace(spec, epochs=len(sizes), sizes=sizes if set(sizes) != {size} else ())
 
 
+def epochs_of(made: dict) -> float:
+    """Epochs that a network has seen in all its turns; made: "pretraining" of its card."""
+    return (made.get("epochs") or 0) + (epochs_of(made["earlier"]) if made.get("earlier") else 0)
+
+
 def pretrain(
     data: Data,
     backbone: BackboneSpec,

@@ -63,6 +63,11 @@ def test_a_variant_is_a_method_with_a_setting_changed():
     assert "METHOD.SETTING=VALUE" in told(methods.get, "kga.freeze") and "METHOD.SETTING=VALUE" in told(methods.get, "kga.")
 
 
+def test_a_name_with_a_point_is_a_name(own):
+    methods.method("mine.v2", "Mine", source="a test", steps=3)(lambda model, *_: model)
+    assert methods.get("mine.v2").settings == {"steps": 3}
+
+
 def test_a_setting_as_it_is_written():
     assert methods.setting("retrain.epochs=4") == ("retrain", {"epochs": 4}) and methods.setting("kga.freeze=12") == ("kga", {"freeze": "12"})
     assert methods.setting("svd.alphas_r=[10, 30]") == ("svd", {"alphas_r": [10, 30]}) and methods.setting("mine.way=soft=1") == ("mine", {"way": "soft=1"})

@@ -84,7 +84,7 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
     start, earlier = (checkpoints.load_backbone(source, backbone), checkpoints.read_card(source).get("pretraining") or {}) if source else (None, {})
     net, about = pretraining.pretrain(
-        data, backbone, spec, folder, accelerator, start=start, earlier=earlier.get("epochs") or 0, resume=resume,
+        data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(earlier), resume=resume,
     )
     made = {**asdict(spec), **about, "command": command_line(args.argv), **({"earlier": earlier} if source else {})}
     if accelerator.is_main_process:

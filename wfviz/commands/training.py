@@ -12,6 +12,7 @@ from wfviz import checkpoints, pretraining, untraining
 from wfviz.backbones import build, pretrained_inputs
 from wfviz.commands.evaluating import accuracy_table, evaluated, with_curves
 from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, pretrained, run_folder
+from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
 from wfviz.specs import PretrainSpec, UntrainSpec
@@ -21,6 +22,8 @@ from wfviz.training import make_accelerator
 
 def pretrain(args: argparse.Namespace) -> int:
     folder = run_folder(args, pretraining.STATE)
+    if args.source and Path(args.source).resolve() == folder.resolve():
+        raise WfvizError(f"{folder} is where it goes on from and would be written over; choose another --out")
     data = data_of(args)
     backbone = backbone_of(args, data)
     accelerator = make_accelerator(args.device, args.precision)

@@ -138,13 +138,12 @@ def names() -> tuple[str, ...]:
 
 def get(name: str) -> Method:
     """A method by name, or a variant of one: "kga.freeze=12" has one setting changed. WfvizError names the nearest."""
+    if name in _registry:
+        return _registry[name]
     base = name.partition(".")[0]
     if base not in _registry:
         raise WfvizError(nearest(base, _registry, "method"))
-    one = _registry[base]
-    if base == name:
-        return one
-    _, changes = setting(name)
+    one, (_, changes) = _registry[base], setting(name)
     (key, value), = changes.items()
     return replace(one, name=name, title=f"{one.title}, {key} {value}", settings=one.spec(**changes).settings)
 
