@@ -21,7 +21,7 @@ run: $(VENV)/.for-run
 	  --browser.gatherUsageStats false --server.address $(ADDRESS) --server.port $(PORT)
 
 test: chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 # uv downloads in parallel and is three times as fast as pip; it is told what pip knows of this machine (index,
 # certificates). Where it fails for any reason, pip does the same work. Its cache lives and goes with the installation.

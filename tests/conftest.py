@@ -1,7 +1,10 @@
 """What the tests of the core share: a small WF-Net, and forgetting as Algorithm 1 is written."""
 
+import os
 import socket
 import urllib.request
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: the workers share the cores, and sums come out bit by bit alike
 
 import pytest
 import torch

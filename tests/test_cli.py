@@ -222,6 +222,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(words, said, capsys, tmp_p
         (["evaluate", "nowhere"], "no checkpoint"), (["info", "nowhere"], "no checkpoint"), (["report", "nowhere", "--out", "new/r.html"], "no checkpoint"),
         (["report", "{}", "--forget", "cat", "--out", "new/r.html"], "known: 0, 1"),
         (["untrain", *DIGITS, "--backbone", "vit_micro", "--from", "{}", "--out", "new"], "not vit_micro"),
+        (["pretrain", *DIGITS, "--from", "{}", "--seed", "1", "--out", "new"], "use --seed 0"),  # else it would learn from pictures held out before
     ],
     ids=lambda v: " ".join(v[:4]) if isinstance(v, list) else "",
 )
@@ -236,7 +237,7 @@ def test_bad_input_with_a_checkpoint(words, said, trained, capsys, tmp_path, mon
 @pytest.mark.parametrize(
     "words",
     [
-        [], ["retrain"], ["pretrain"], ["pretrain", *DIGITS], ["pretrain", *DIGITS, "--out", "a", "--epochs", "0"], ["pretrain", *DIGITS, "--out", "a", "--lr", "nan"],
+        [], ["retrain"], ["pretrain"], ["pretrain", *DIGITS], ["pretrain", *DIGITS, "--out", "a", "--epochs", "0"], ["pretrain", *DIGITS, "--out", "a", "--lr", "nan"], ["pretrain", *DIGITS, "--out", "a", "--skip-easy", "1"],
         ["pretrain", *DIGITS, "--out", "a", "--seed", "-1"], ["pretrain", *DIGITS, "--out", "a", "--seed", str(2**40)], ["pretrain", *DIGITS, "--out", "a", "--weight-decay", "inf"],
         ["untrain", *DIGITS, "--out", "a", "--steps", "x"], ["untrain", *DIGITS, "--out", "a", "--resume", "--overwrite"], ["untrain", *DIGITS, "--out", "a", "--curves", "-1"],
         ["evaluate", "a", "--split", "val"], ["bake", "a", "--out", "b"],

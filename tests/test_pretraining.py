@@ -35,10 +35,10 @@ def entries(folder) -> list[tuple]:
     return [tuple(sorted((k, v) for k, v in e.items() if k not in ("seconds", "since"))) for e in lines if "loss" in e]
 
 
-@pytest.mark.parametrize(("name", "optimizer"), [("cnn", "adamw"), ("test_resnet", "muon"), ("squeezenet1_1", "sgd")])  # plain, BatchNorm, dropout
-def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "optimizer", "part"), [("cnn", "adamw", 0), ("test_resnet", "muon", 0.5), ("squeezenet1_1", "sgd", 0)])  # plain, BatchNorm, dropout
+def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, part, data, tmp_path, monkeypatch):
     backbone, how = spec(name)
-    how = replace(how, optimizer=optimizer)
+    how = replace(how, optimizer=optimizer, skip_easy=part)
     accelerator = make_accelerator("cpu")
     whole, about = pretrain(data, backbone, how, tmp_path / "whole", accelerator, show=False)
     assert (about["state"], about["epochs"]) == ("done", 3.0) and not whole.training and {p.name for p in (tmp_path / "whole").iterdir()} == {"log.jsonl", STATE}
@@ -110,6 +110,16 @@ def test_small_pictures_first(data, tmp_path, monkeypatch):
     assert seen == [16] * 8 + [24] * 8 + [32] * 4  # three steps of learning and a look at the validation split, an epoch
     x = torch.rand(2, 3, 32, 32)
     assert torch.allclose(resized(x, 16), resize(x, [16, 16], antialias=True), atol=1e-6) and resized(x, None) is x
+
+
+def test_easy_pictures_are_left_out(data, tmp_path, monkeypatch):
+    """The first epoch takes all, the last eighth as well; between them the batches get smaller by easy ones alone."""
+    backbone, how = spec("cnn", 8)
+    sizes = []
+    monkeypatch.setattr(pretraining, "resized", lambda x, size: sizes.append(len(x)) or x)
+    pretrain(data, backbone, replace(how, skip_easy=0.9), tmp_path, make_accelerator("cpu"), show=False)
+    learned = [size for place, size in enumerate(sizes) if place % 4 < 3]  # three steps and a look at the validation split
+    assert learned[:3] == [8] * 3 and learned[-3:] == [8] * 3 and min(learned) < 8 and sum(learned[3:-3]) < 0.9 * 8 * 18
 
 
 @pytest.mark.parametrize(("name", "sizes", "why"), [

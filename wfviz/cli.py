@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-size", type=_positive(int), default=128)
     sub.add_argument("--sizes", type=_sizes, default=(), metavar="PX,PX,...",
                      help="side of the pictures in equal parts of the epochs, such as 16,24,32: small ones are faster")
+    sub.add_argument("--skip-easy", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
+                     help="leave out this part of the pictures that are known well already, such as 0.5: faster; default: 0")
 
     sub = commands.add_parser("untrain", help="learn α: one row of gates for every class, in one round",
                               description="Learn α around a frozen classifier, for all classes in one round.")

@@ -16,12 +16,14 @@ from wfviz.backbones import build, recipe
 from wfviz.data import Data, Pictures, augment, mirrored
 from wfviz.errors import WfvizError
 from wfviz.pictures import normalize
+from wfviz.skipping import Skipping
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 from wfviz.training import (
     Log, batch_indices, generator, load_state, one_cycle, optimizer, save_state, set_lr, steps_per_epoch, stopping,
 )
 
 STATE = "pretraining.safetensors"
+SEEN = "skipping.losses"  # in the state, beside the network's tensors
 KEEP_EVERY = 300  # seconds between two states within an epoch
 
 
@@ -77,7 +79,7 @@ def pretrain(
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
     "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
-    mirrored pictures; the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
+    mirrored pictures, part of the easy ones left out (`skip_easy`); the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
     net = build(backbone) if start is None else start
@@ -90,8 +92,11 @@ def pretrain(
     total, step, seconds, accuracy = spec.epochs * per_epoch, 0, 0.0, 0.0
     digest = backbone.digest() + spec.digest() + (f"{earlier:g}" if start is not None else "")
     first = round(earlier * per_epoch)
+    skipping = Skipping(len(data.train), spec.skip_easy) if spec.skip_easy else None
     if resume:
         tensors, about = load_state(folder / STATE, opt, digest)
+        if skipping:
+            skipping.losses = tensors.pop(SEEN)
         net.load_state_dict(tensors)
         step, seconds, accuracy = about["step"], about["seconds"], about["val_accuracy"]
     net, opt = accelerator.prepare(net, opt)
@@ -105,21 +110,28 @@ def pretrain(
         kept = time.monotonic()
         if main:
             about = {"digest": digest, "step": step, "seconds": kept - began, "val_accuracy": accuracy}
-            save_state(folder / STATE, plain.state_dict(), opt, **about)
+            seen = {SEEN: skipping.losses} if skipping else {}
+            save_state(folder / STATE, plain.state_dict() | seen, opt, **about)
 
     with Log(folder / "log.jsonl", "pretraining", total, step, show, main) as log, stopping(accelerator) as stop:
         while step < total and not stop:
             seen, epoch = first + step, step // per_epoch
             indices = batch_indices(len(data.train), spec.batch_size, spec.seed, seen, share)
+            draw, whole = generator(spec.seed, seen, 1 + share[0]), len(indices)
+            if skipping:
+                indices, weights = skipping.choose(indices, step / total, draw)
             mirror = mirrored(indices, seen // per_epoch, spec.seed) if data.flip else False
-            pixels = augment(data.train.take(indices), data.shift, mirror, generator(spec.seed, seen, 1 + share[0]))
+            pixels = augment(data.train.take(indices), data.shift, mirror, draw)
             x = resized(normalize(pixels, data.inputs), _size_of(spec, epoch))
             y = data.train.labels[indices.to(data.train.labels.device)]
             set_lr(opt, spec.lr * one_cycle(step, total))
             net.train()
             torch.manual_seed(generator(spec.seed, seen, 51 + share[0]).initial_seed())  # of dropout
             with accelerator.autocast():
-                loss = F.cross_entropy(net(x), y, label_smoothing=spec.label_smoothing)
+                loss = F.cross_entropy(net(x), y, label_smoothing=spec.label_smoothing, reduction="none" if skipping else "mean")
+            if skipping:
+                skipping.remember(indices, loss)
+                loss = (loss * weights.to(loss.device)).sum() / whole
             opt.zero_grad()
             accelerator.backward(loss)
             opt.step()

@@ -9,6 +9,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from torch import nn
+
 from wfviz import checkpoints, pretraining
 from wfviz.data import Data, load_data
 from wfviz.errors import WfvizError
@@ -82,7 +84,7 @@ def command_line(argv: list[str]) -> str:
 def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, folder: Path, accelerator, resume: bool, source: str | None = None):
     """Train the backbone, on from that of the checkpoint `source` if given, and leave it in `folder` as a checkpoint of its own."""
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
-    start, earlier = (checkpoints.load_backbone(source, backbone), checkpoints.read_card(source).get("pretraining") or {}) if source else (None, {})
+    start, earlier = _earlier(source, args, backbone) if source else (None, {})
     net, about = pretraining.pretrain(
         data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(earlier), resume=resume,
     )
@@ -95,6 +97,15 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
             (folder / pretraining.STATE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     return net, made
+
+
+def _earlier(source: str, args: argparse.Namespace, backbone: BackboneSpec) -> tuple[nn.Module, dict]:
+    """The network of a checkpoint and how it was trained; WfvizError where it learned from what is now held out."""
+    net, card = checkpoints.load_backbone(source, backbone), checkpoints.read_card(source)
+    known = card.get("data") or {}
+    if known.get("dataset") == args.dataset and known.get("seed", args.seed) != args.seed:
+        raise WfvizError(f"{source} held out the validation pictures of --seed {known['seed']} and learned from those of --seed {args.seed}; use --seed {known['seed']}")
+    return net, card.get("pretraining") or {}
 
 
 def interrupted(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import streamlit as st
 from PIL import Image
 
 THUMBNAIL = 160  # pixels at most; smaller pictures are enlarged by the browser, sharp-edged
+LETTER, WIDEST = 7.5, 124  # pixels of a letter, and of a card that its label makes wider
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def picture_url(pixels: np.ndarray, most: int = THUMBNAIL) -> str:
 _HTML = '<div class="grid" role="group"></div>'
 
 _CSS = """
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--least, 82px), 1fr)); gap: 10px;
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(var(--least, 82px), 100%), 1fr)); gap: 10px;
   font-family: var(--st-font); color: var(--st-text-color); padding: 3px; }
 button { all: unset; cursor: pointer; box-sizing: border-box; display: flex; flex-direction: column; gap: 4px;
   padding: 6px; border-radius: var(--st-base-radius); border: 1px solid var(--st-border-color); min-width: 0; }
@@ -52,7 +53,8 @@ img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixela
   background: #000; display: block; }
 img.smooth { image-rendering: auto; }
 .label { display: flex; align-items: center; gap: 5px; font-size: 0.8rem; line-height: 1.25; min-height: 1.25em; }
-.words { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; flex: 1; }
+.words { display: flex; flex-wrap: wrap; column-gap: 0.3em; min-width: 0; flex: 1; }
+.was, .now { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 100%; }
 .was { color: var(--st-gray-text-color); }
 .now { font-weight: 600; }
 .accent .now { color: var(--st-link-color); }
@@ -101,7 +103,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const label = document.createElement("span");
     label.className = "label";
     const words = span("words", "");
-    if (card.after !== null) words.append(span("was", card.before + " \\u2192 "));
+    if (card.after !== null) words.append(span("was", card.before + " \\u2192"));
     words.append(span("now", end));
     label.append(words, mark(card.right));
     button.replaceChildren(image, ...(card.before ? [label] : []));
@@ -119,7 +121,7 @@ def gallery(
     cards: Sequence[Card], label: str, key: str, selected: int | None = None,
     smooth: bool = False, least: int = 82, on_pick: Callable[[int], None] | None = None,
 ) -> None:  # fmt: skip
-    """Show `cards`, each at least `least` pixels wide; `on_pick` is called with the position of the one clicked."""
+    """Show `cards`, each at least `least` pixels wide and as long labels want it; `on_pick` is called with the position of the one clicked."""
 
     def picked() -> None:
         event = st.session_state[key].picked
@@ -127,5 +129,7 @@ def gallery(
             if 0 <= event["index"] < len(cards):
                 on_pick(event["index"])
 
+    longest = max((len(word) for card in cards for word in (card.before, card.after or "")), default=0)
+    least = max(least, min(LETTER * longest + 40, WIDEST))  # the arrow, the tick and the border stand beside the word
     looks = {"label": label, "selected": selected, "smooth": smooth, "least": least}
     _component(key=key, data={"cards": json.dumps([asdict(c) for c in cards]), **looks}, on_picked_change=picked)
