@@ -1,5 +1,7 @@
 """Page 2: which filters hold which class."""
 
+from functools import partial
+
 import streamlit as st
 
 from wfviz import relations as rel
@@ -49,7 +51,7 @@ with right:
     isolated = focus[1] if focus is not None and focus[0] == rel.FILTER else None
     beside = relating.card(state, scope, k, focus)
 
-words = sentences.sharing(classes, layer, related.tops(network, scope, k), related.overlap(network, scope, k), forget)
+words = sentences.sharing(classes, layer, related.tops(network, scope, k), related.overlap(network, scope, k), forget, partial(relating.short, scope))
 answer.markdown(plain(words))
 
 with left:

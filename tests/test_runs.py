@@ -251,3 +251,18 @@ def test_output_keeps_the_last_state_of_a_bar(tmp_path):
     (folder / runs.OUTPUT).write_text("start\n" + "".join(f"\rbar {i}" for i in range(5000)) + "\r\nlast\n", newline="")
     assert runs.output(folder) == ["bar 4999", "last"]
     assert runs.output(folder, 1) == ["last"]
+
+
+def test_places_are_each_named_once(tmp_path, monkeypatch):
+    """`runs` here and the pages' own runs are one folder, unless $WFVIZ_RUNS says otherwise."""
+    for variable in ("WFVIZ_RUNS", "WFVIZ_CHECKPOINTS", "WFVIZ_COMPARISONS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs", "comparisons", "elsewhere"):
+        (tmp_path / name).mkdir()
+    here = [tmp_path / "comparisons", tmp_path / "runs"]
+    assert runs.places("comparisons")[:2] == here and runs.places("comparisons").count(here[1]) == 1 and runs.places("checkpoints")[0] == here[1]
+    monkeypatch.setenv("WFVIZ_RUNS", "elsewhere")
+    assert tmp_path / "elsewhere" in runs.places("comparisons") and tmp_path / "elsewhere" in runs.places("checkpoints")
+    monkeypatch.setenv("WFVIZ_CHECKPOINTS", "a:b")
+    assert runs.places("checkpoints") == [Path("a"), Path("b")]

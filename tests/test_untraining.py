@@ -233,7 +233,7 @@ def test_epochs_and_evaluations_are_counted_in_steps(fresh, digits, tmp_path, mo
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"optimizer": "adma"}, "did you mean adam"), ({"schedule": "cosin"}, "did you mean cosine"), ({"batch_size": 1}, "halved"),
+        ({"optimizer": "adma"}, "did you mean adam"), ({"optimizer": "muon"}, "unknown optimizer 'muon'"), ({"schedule": "cosin"}, "did you mean cosine"), ({"batch_size": 1}, "halved"),
         ({"epsilon": -1.0}, "epsilon"), ({"lr": float("nan")}, "lr"), ({"lr": 0.0}, "lr"), ({"lambda_forget": float("inf")}, "lambda_forget"),
         ({"expansion": 0}, "expansion"), ({"alpha_start": float("nan")}, "alpha_start"), ({"patience": -1}, "patience"),
     ],

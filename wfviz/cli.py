@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _how(sub)
     sub.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the classifier; without it, one is trained first")
     sub.add_argument("--pretrained", action="store_true", help="start from timm's or torchvision's own weights")
-    sub.add_argument("--preset", default="default", help="default, or paper (Poppi et al. 2024)")
+    sub.add_argument("--preset", default="default", help="default, deep (works on the features as well) or paper (Poppi et al. 2024)")
     sub.add_argument("--learn-from", metavar="WHAT", help="train (default), or without the training set: val (one half of the validation split), "
                      "synthetic (made from the network), photos (crops of two photographs), or another data set or folder")
     sub.add_argument("--layers", help="gated layers, comma-separated names or patterns such as 'layer4.*'")

@@ -7,17 +7,15 @@ and seed. A number that could not be measured is left out of its row.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wfviz import runs
 from wfviz.checkpoints import fits
 from wfviz.errors import WfvizError
 
 FORMAT = 1
 COMPARISON = "comparison.json"
-ROOTS = ("comparisons", "runs")
-HOME = Path(__file__).resolve().parents[1]
 REFERENCES = ("original", "retrain", "logit_mask")  # in the order of the table
 ATTACKS = ("confidence", "entropy", "loss", "logistic", "lira")
 
@@ -106,12 +104,8 @@ class Comparison:
 
 
 def roots() -> list[Path]:
-    """Where comparisons are looked for: $WFVIZ_COMPARISONS, else comparisons/ and runs/ here and beside the code."""
-    given = os.environ.get("WFVIZ_COMPARISONS")
-    if given:
-        return [Path(part) for part in given.split(os.pathsep) if part]
-    places = dict.fromkeys(base / name for base in (Path.cwd(), HOME) for name in ROOTS)
-    return [place for place in places if place.is_dir()]
+    """Where comparisons are looked for: see `runs.places`."""
+    return runs.places("comparisons")
 
 
 def find(*where: str | Path) -> list[Path]:

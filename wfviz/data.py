@@ -53,9 +53,12 @@ class Pictures:
 
     def sample(self, limit: int | None, seed: int = 0) -> Pictures:
         """All pictures, or `limit` random ones."""
-        if limit is None or limit >= len(self):
-            return self
-        return self.subset(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:limit].sort().values)
+        return self if limit is None or limit >= len(self) else self.subset(drawn(len(self), limit, seed))
+
+
+def drawn(n: int, limit: int, seed: int = 0) -> Tensor:
+    """Indices of `limit` random ones of n pictures, in their order; of all if there are no more."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:limit].sort().values
 
 
 class FilePictures(Pictures):
@@ -148,6 +151,11 @@ def load_data(
     if os.sep in name or name.startswith("."):
         raise WfvizError(f"there is no folder {name}")
     raise WfvizError(nearest(name, names(), "data set") + " (a folder with train/ and val/ works as well)")
+
+
+def limited(data: Data, pictures: int | None, seed: int) -> Data:
+    """The data set with at most so many training pictures, for a first try on a slow machine."""
+    return data if pictures is None else replace(data, train=data.train.sample(pictures, seed))
 
 
 # --- forget set and retain set ------------------------------------------------------------------

@@ -150,7 +150,7 @@ def _classes(evaluation: Evaluation, split: str, classes: Sequence[str], gates: 
 def _collateral(evaluation: Evaluation, split: str, classes: Sequence[str]) -> Iterable[str]:
     accuracy = per_class_accuracy(evaluation, split)
     change = accuracy[1:] - accuracy[0]
-    yield _p(sentences.collateral(classes, np.nan_to_num(change)))
+    yield _p(sentences.collateral(classes, change))
     if len(classes) <= MOST_CELLS:
         yield _heat(change, classes, classes, "forgotten ↓, change of ➝", points, signed=True)
         return

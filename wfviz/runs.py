@@ -30,6 +30,7 @@ from wfviz.errors import WfvizError
 from wfviz.files import write_json
 
 ROOT = Path("runs")
+HOME = Path(__file__).resolve().parents[1]
 SPEC, STATUS, LOG, OUTPUT = "spec.json", "status.json", "log.jsonl", "output.txt"
 STOP = "stop"  # this file asks the run to stop
 LIVING, STATES = ("queued", "running"), ("queued", "running", "done", "interrupted", "failed")
@@ -70,6 +71,16 @@ class Progress:
 def root() -> Path:
     """Where the pages keep their runs: $WFVIZ_RUNS, else `runs`."""
     return Path(os.environ.get("WFVIZ_RUNS") or ROOT)
+
+
+def places(kind: str) -> list[Path]:
+    """Folders in which the pages look for `checkpoints` or `comparisons`, each once: those in $WFVIZ_CHECKPOINTS or
+    $WFVIZ_COMPARISONS, else the folder of that name and `runs`, here and beside the code, and the pages' own runs."""
+    given = os.environ.get(f"WFVIZ_{kind.upper()}")
+    if given:
+        return [Path(part) for part in given.split(os.pathsep) if part]
+    found = [*(base / name for base in (Path.cwd(), HOME) for name in (kind, "runs")), root()]
+    return list(dict.fromkeys(place.resolve() for place in found if place.is_dir()))
 
 
 def start(command: list[str], name: str, root: Path = ROOT) -> Run:

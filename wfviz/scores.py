@@ -134,8 +134,8 @@ def ordered(found: Sequence[Line], by: str | None) -> list[Line]:
 class Evidence:
     """What is known of one network; nan where it was not measured.
 
-    acc_f: in [0, 1]; recall: of the probe on the last layer, in [0, 1]; epochs: until relearned, inf if never;
-    auc: of the strongest attack, in [0.5, 1].
+    acc_f: in [0, 1]; recall: of the probe on the last layer, in [0, 1]; epochs: until relearned, inf if never; `never` of the
+    `tried` classes were given up, and enter the mean with the epochs until then; auc: of the strongest attack, in [0.5, 1].
     """
 
     title: str
@@ -143,6 +143,8 @@ class Evidence:
     recall: float
     epochs: float
     auc: float
+    never: int = 0
+    tried: int = 0
 
 
 def evidence(comparison: Comparison, method: str, split: str, forget: int | None = None, worst: bool = False) -> Evidence:
@@ -156,7 +158,7 @@ def evidence(comparison: Comparison, method: str, split: str, forget: int | None
         auc = _of(found.get("attack"))
     again = found.get("relearn")
     epochs = float("inf") if again and again.never == again.n else _of(again)
-    return Evidence(comparison.short(method), _of(found.get("Acc_f")), _of(found.get("probe")), epochs, auc)
+    return Evidence(comparison.short(method), _of(found.get("Acc_f")), _of(found.get("probe")), epochs, auc, *((again.never, again.n) if again else ()))
 
 
 def _of(found: Spread | None) -> float:

@@ -43,7 +43,8 @@ def spec_for(backbone: str, preset: str, **changes) -> UntrainSpec:
 
 def check(spec: UntrainSpec, processes: int = 1) -> None:
     """WfvizError for names and numbers that no run can use, before anything is computed or written."""
-    for name, known, what in ((spec.schedule, SCHEDULES, "schedule"), (spec.optimizer, OPTIMIZERS, "optimizer")):
+    suited = [name for name in OPTIMIZERS if name != "muon"]  # α has no filters
+    for name, known, what in ((spec.schedule, SCHEDULES, "schedule"), (spec.optimizer, suited, "optimizer")):
         if name not in known:
             raise WfvizError(nearest(name, known, what))
     check_losses(spec)

@@ -1,5 +1,7 @@
 """Figures and sentences of compared methods, against the numbers they are made from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -92,7 +94,12 @@ def test_best_is_the_one_that_forgets_and_keeps_most(found):
     silent = [line for line in others if line.scores["Acc_f"].mean <= 0.01]
     top = max(silent, key=lambda line: line.scores["Acc_r"].mean)
     said = verdicts.best(lines, "over 3 forgotten classes")
-    assert f"{top.title} keeps most" in said and f"Acc_r {100 * top.scores['Acc_r'].mean:.1f} %" in said
+    kept = f"{100 * top.scores['Acc_r'].mean:.1f} %"
+    assert len(silent) == 1 and f"only {top.title} of 4 methods brings Acc_f to 1.0 % or less and keeps Acc_r at {kept}" in said
+    alone = [line for line in lines if line.reference or line is top]
+    assert f"Over 3 forgotten classes, {top.title} brings Acc_f" in verdicts.best(alone, "over 3 forgotten classes")
+    two = verdicts.best([*lines, replace(top, title="Worse", scores={**top.scores, "Acc_r": replace(top.scores["Acc_r"], mean=0.5)})], "over 3 forgotten classes")
+    assert f"2 of 5 methods bring Acc_f to 1.0 % or less; of these {top.title} keeps most of the other classes: Acc_r {kept}" in two
     assert "Random labels over-forgets" in said and "1 row failed" in said and said.startswith("Over 3")
 
 
@@ -135,6 +142,12 @@ def test_inside_where_the_retrained_is_no_lower_than_the_original():
 def test_back(epochs, answer, said):
     found = verdicts.back(own(epochs=epochs), BESIDE, 100)
     assert found.answer == answer and said in found.words
+
+
+def test_classes_that_never_came_back_are_told():
+    beside = {"retrain": Evidence("Retrained", 0.0, 0.6, 81.0, 0.5, never=8, tried=10), "original": ORIGINAL}
+    words = verdicts.back(own(epochs=21.5, never=2, tried=10), beside, 100).words
+    assert words == "Relearned after at least 21.5 epochs, never for 2 of 10 (retrained at least 81, never for 8 of 10; original 0)."
 
 
 @pytest.mark.parametrize(("auc", "answer"), [(0.5, NO), (0.55, NO), (0.6, PARTLY), (0.7, YES), (NAN, UNKNOWN)])

@@ -231,10 +231,25 @@ def test_sentence_of_forgetting():
     )
     assert "“3”" in sentences.forgetting(NAMES, counts, before, before, 2)
     assert "stay as they were" in sentences.forgetting(NAMES, counts, before, before, 2)
-    assert "gain 1.0 points" in sentences.forgetting(NAMES, counts, before, before + 10, 2)
+    assert "gain 1.0 points on average." in sentences.forgetting(NAMES, counts, before, before + 10, 2)
     assert sentences.forgetting(NAMES, counts, before, before, None).startswith("Nothing is forgotten: the network recognises 91.7 %")
-    assert "no picture of cat" in sentences.forgetting(NAMES, np.array([0, 5, 5]), before, before, 0)
+    assert "No picture of cat" in sentences.forgetting(NAMES, np.array([0, 5, 5]), before, before, 0)
     assert sentences.forgetting(["cat"], counts[:1], before[:1], before[:1], 0).endswith("(before: 900).")
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ((60, -31, -19), "gain 0.3 points on average; dog loses most: 3.1."), ((30, -31, 20), "gain 0.6 points on average; only dog loses 3.1."),
+    ((0, -31, 31), "keep their accuracy on average; dog loses most: 3.1 points."), ((0, -30, -30), "lose 2.0 points on average, dog most: 3.0."),
+])  # fmt: skip
+def test_who_loses_when_a_class_is_forgotten(change, said):
+    counts, before = np.full(4, 1000), np.full(4, 900)
+    assert sentences.forgetting(["cat", "3", "dog", "bird"], counts, before, before + np.array([-900, *change]), 0).endswith(said)
+
+
+def test_filters_are_named_in_the_sentence_on_sharing():
+    tops, overlap = [[(1, 0.9), (2, 0.8)], [(2, 0.7)]], np.eye(2)
+    assert "; #2 stands for the most classes, 2" in sentences.sharing(NAMES, "conv1", tops, overlap, None)
+    assert "; conv1 #2 stands for" in sentences.sharing(NAMES, "all layers", tops, overlap, None, "conv1 #{}".format)
 
 
 def test_sentences_of_pictures_and_mistakes():
@@ -250,6 +265,11 @@ def test_sentences_of_pictures_and_mistakes():
     change = np.array([[-0.9, 0.0, -0.1], [0.0, -0.9, 0.0], [0.0, 0.0, -0.9]])
     assert "hit hardest is “3” when cat is forgotten: −10.0" in sentences.collateral(NAMES, change)
     assert sentences.collateral(["cat"], np.array([[-1.0]])) == ""
+    change[:, 1] = np.nan  # no picture of dog
+    assert "hit hardest is “3” when cat is forgotten: −10.0" in sentences.collateral(NAMES, change) and "nan" not in sentences.collateral(NAMES, change)
+    assert confusion.cell_text(np.nan) == ""
+    before, after = np.r_[np.full(24, 0.9), np.nan], np.r_[0.0, np.full(22, 0.9), 0.1, np.nan]
+    assert bars.shown_classes(before, after, 0)[:2] == [0, 23] and 24 not in bars.shown_classes(before, after, 0)
 
 
 def test_names_in_figures_are_short_and_no_markup():

@@ -158,6 +158,15 @@ def test_numbers_that_were_not_measured(compare, tmp_path, shown):
         assert not test.exception and ("It was not measured" in shown(test)) == (view == "features")
 
 
+def test_unfinished_comparison_says_so(compare, tmp_path, shown):
+    made = comparison(methods=("wfnet", "svd"), forget=(3, 7), seeds=(0,))
+    made["rows"] = [row for row in made["rows"] if row["forget"] == 3]
+    (tmp_path / "comparison.json").write_text(json.dumps(made))
+    said = shown(compare(tmp_path))
+    assert "2 of 4 rows so far" in said and "Over 1 forgotten class," in said
+    assert "rows so far" in shown(compare(tmp_path, "audit")) and "rows so far" not in shown(compare())
+
+
 @pytest.mark.parametrize(("link", "said"), [
     ({"sort": "acc"}, "unknown sort by"), ({"numbers": "all"}, "unknown numbers"), ({"first": "WF"}, "unknown first method"),
     ({"second": "x" * 500}, "unknown second method"), ({"beside": "map"}, "unknown side by side"), ({"comparison": "../beta"}, "unknown comparison"),

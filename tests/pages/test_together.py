@@ -15,6 +15,8 @@ import wfviz
 from tests.pages.conftest import ROOT, widget
 from tests.pages.test_many_classes import network  # noqa: F401  a fixture
 from tests.pages.test_uploads import REFUSED
+from wfviz.checkpoints import read_evaluation
+from wfviz.cli import main
 from wfviz.data import load_data
 from wfviz.figures import style
 from wfviz.pictures import normalize
@@ -119,6 +121,17 @@ def test_confusion_and_its_cell(open_page, shown, slowly):
     assert f"{n} pictures of “5” taken for “{taken}” after" in shown(test)
     cells = {tuple(c[:2]): c[3] for t in matrices["After"] if t["type"] == "scatter" for c in t["customdata"]}
     assert cells[5, taken] == n and sum(cells.values()) == len(true)
+
+
+def test_an_evaluation_of_a_draw_says_so_and_shows_its_own_pictures(open_page, shown, tmp_path):
+    folder = shutil.copytree(ROOT / "checkpoints" / "digits-cnn", tmp_path / "digits-cnn")
+    assert main(["evaluate", str(folder), "--limit", "100", "--curves", "0", "--device", "cpu"]) == 0
+    n = int(read_evaluation(folder).confusion["test"][0, 5, 5])
+    for page in ("forget", "before_after"):
+        said = shown(open_page(page, checkpoints=tmp_path, forget="3", true="5", taken="5"))
+        assert "Counted on 100 random pictures of the 360 in the test split." in said
+    assert f"{n} pictures of “5” taken for “5” before" in said and 0 < n < 20
+    assert "random pictures" not in shown(open_page("before_after", checkpoints=tmp_path, forget="3", split="train"))
 
 
 def test_flow_of_one_and_of_several(open_page, slowly):

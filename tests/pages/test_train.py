@@ -111,7 +111,7 @@ def test_backbone_alone(open_page, root):
     assert not [w for w in test.selectbox if w.key in ("from", "preset")]
 
 
-def test_comparison_of_methods(open_page, root, begun):
+def test_comparison_of_methods(open_page, root, begun, monkeypatch):
     """Every control of the form is in the command, and the command is one that the command line takes."""
     test = open_page("train", **{"task": "comparison", "from": "digits-cnn"})
     start = f"python -m wfviz compare --dataset digits --backbone cnn --from {cached.networks()[0]['digits-cnn'].folder}"
@@ -125,6 +125,8 @@ def test_comparison_of_methods(open_page, root, begun):
     assert not test.exception and command(test) == f"{start} --methods {words} --out {root}/digits-cnn-comparison"
     test.button(key="start").click().run()
     parser().parse_args([*begun[0][0], "--out", "x"])
+    monkeypatch.setattr(training, "_sources", lambda root: {"digits-cnn": ("digits", "cnn", [], [], tuple("9876543210"))})
+    assert "--classes 6,1 " in command(test.run())  # where names are numbers, `compare` looks for the names first
     test.multiselect(key="methods").set_value([]).run()
     assert test.button(key="start").disabled
     fresh = open_page("train", task="comparison")  # without a network its classes are not known

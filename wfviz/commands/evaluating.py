@@ -9,8 +9,7 @@ import torch
 from tqdm import tqdm
 
 from wfviz import checkpoints
-from wfviz.commands.shared import limited
-from wfviz.data import Data, load_data
+from wfviz.data import Data, limited, load_data
 from wfviz.errors import WfvizError
 from wfviz.files import write_json
 from wfviz.filtering import WFNet
@@ -55,7 +54,7 @@ def evaluated(net: WFNet, data: Data, folder: Path, split: str, limit: int | Non
     if accelerator.is_main_process:
         checkpoints.save_evaluation(folder, fresh)
         card = checkpoints.read_card(folder)
-        made = {**(card.get("metrics") or {}), split: summary(fresh, split, net.classes)}
+        made = {**(card.get("metrics") or {}), split: {**summary(fresh, split, net.classes), "of": len(getattr(data, split))}}
         card["metrics"] = dict(sorted(made.items()))  # test before train, whichever was evaluated first
         write_json(folder / checkpoints.CARD, card)
     accelerator.wait_for_everyone()

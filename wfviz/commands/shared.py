@@ -6,13 +6,13 @@ import argparse
 import os
 import shlex
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
 
 from wfviz import checkpoints, pretraining
-from wfviz.data import Data, load_data
+from wfviz.data import Data, limited, load_data
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.specs import BackboneSpec, PretrainSpec
@@ -47,11 +47,6 @@ def words(text: str) -> list[str]:
 
 def data_of(args: argparse.Namespace) -> Data:
     return limited(load_data(args.dataset, args.data_root, args.seed, size=args.image_size), args.train_pictures, args.seed)
-
-
-def limited(data: Data, pictures: int | None, seed: int) -> Data:
-    """The data set with at most so many training pictures, for a first try on a slow machine."""
-    return data if pictures is None else replace(data, train=data.train.sample(pictures, seed))
 
 
 def backbone_of(args: argparse.Namespace, data: Data, pretrained: bool = False) -> BackboneSpec:

@@ -18,7 +18,7 @@ def shown_classes(before: np.ndarray, after: np.ndarray, forgotten: int | Sequen
     first = list(style.several(forgotten))[: MOST_PAIRS - 1]
     rest = [c for c in range(len(before)) if c not in style.several(forgotten)]
     if len(before) > MOST_PAIRS:
-        rest = sorted(rest, key=lambda c: -abs(float(after[c] - before[c])))[: max(MOST_PAIRS - max(len(first), 1), 1)]
+        rest = sorted(rest, key=lambda c: -np.nan_to_num(abs(float(after[c] - before[c]))))[: max(MOST_PAIRS - max(len(first), 1), 1)]
     return first + rest
 
 
@@ -46,7 +46,7 @@ def accuracy_bars(
             y=[100 * float(values[c]) for c in shown],
             name=name,
             marker={"color": color},
-            text=[f"{100 * float(values[c]):.1f}" for c in shown] if len(shown) <= 12 else None,
+            text=["" if np.isnan(values[c]) else f"{100 * float(values[c]):.1f}" for c in shown] if len(shown) <= 12 else None,
             textposition="outside",
             textfont={"size": 11},
             textangle=0,

@@ -124,7 +124,7 @@ def _targets(figure, values, counts, names, change, hover):
 def cell_text(value: float) -> str:
     """The number in a cell: nothing for nothing, whole percent from ten up, one decimal below."""
     shown = 100 * value
-    if abs(shown) < 0.05:
+    if np.isnan(shown) or abs(shown) < 0.05:
         return ""
     text = f"{shown:.0f}" if abs(shown) >= 9.95 else f"{shown:.1f}"
     return text.replace("-", "−")

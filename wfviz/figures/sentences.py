@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def forgetting(
         )
     name, n = named(classes, gone), int(counts[gone].sum())
     if not n:
-        return f"There is no picture of {name} in this split."
+        return f"No picture of {name} is among the {count(total, 'picture')} that were counted."
     left = int(after[gone].sum())
     still = "none is" if left == 0 else "1 is" if left == 1 else f"{left:,} are"
     first = f"Of {count(n, 'picture')} of {name}, {still} still recognised (before: {int(before[gone].sum()):,})"
@@ -42,13 +42,15 @@ def forgetting(
     mean, worst = float(change[others].mean()), min(others, key=lambda c: change[c])
     if points(mean) == "0.0" and points(change[worst]) == "0.0":
         return first + "; the other classes stay as they were."
-    way = "keep their accuracy" if points(mean) == "0.0" else (
-        f"{'lose' if mean < 0 else 'gain'} {abs(100 * mean):.1f} points")  # fmt: skip
-    tail = f", {called(classes[worst])} most: {abs(100 * change[worst]):.1f}" if mean < 0 else (
-        f"; only {called(classes[worst])} loses {abs(100 * change[worst]):.1f}" if change[worst] < 0 else "")  # fmt: skip
-    if points(mean) == "0.0" and change[worst] < 0:
-        tail = f"; {called(classes[worst])} loses most: {abs(100 * change[worst]):.1f} points"
-    return f"{first}; the other classes {way} on average{tail}."
+    losers = sum(change[c] < 0 and points(change[c]) != "0.0" for c in others)
+    name, size = called(classes[worst]), f"{abs(100 * change[worst]):.1f}"
+    if points(mean) == "0.0":
+        way, tail = "keep their accuracy", f"; {name} loses most: {size} points"
+    elif mean < 0:
+        way, tail = f"lose {abs(100 * mean):.1f} points", f", {name} most: {size}"
+    else:
+        way, tail = f"gain {100 * mean:.1f} points", f"; only {name} loses {size}" if losers == 1 else f"; {name} loses most: {size}"
+    return f"{first}; the other classes {way} on average{tail if losers else ''}."
 
 
 def picture(
@@ -92,8 +94,8 @@ def mix_ups(classes: Sequence[str], confusion: np.ndarray) -> str:
 
 
 def collateral(classes: Sequence[str], change: np.ndarray) -> str:
-    """Which class suffers most from forgetting which other. change: [C, C], row = forgotten."""
-    others = change.astype(float).copy()
+    """Which class suffers most from forgetting which other. change: [C, C], row = forgotten; nan for a class without pictures."""
+    others = np.where(np.isnan(change), np.inf, change)
     np.fill_diagonal(others, np.inf)
     if not np.isfinite(others).any():
         return ""
@@ -108,9 +110,10 @@ def collateral(classes: Sequence[str], change: np.ndarray) -> str:
 
 
 def sharing(
-    classes: Sequence[str], layer: str, tops: list[list[tuple[int, float]]], overlap: np.ndarray, forgotten: int | None
+    classes: Sequence[str], layer: str, tops: list[list[tuple[int, float]]], overlap: np.ndarray, forgotten: int | None,
+    name: Callable[[int], str] = "#{}".format,
 ) -> str:
-    """How much of a class's filters in a layer other classes need too."""
+    """How much of a class's filters in a layer other classes need too. name: what a filter is called."""
     users: dict[int, int] = {}
     for row in tops:
         for f, _ in row:
@@ -118,7 +121,7 @@ def sharing(
     shared = [f for f, n in users.items() if n > 1]
     if forgotten is None:
         most = max(users, key=lambda f: (users[f], -f)) if users else None
-        tail = "" if most is None else f"; #{most} stands for the most classes, {users[most]}"
+        tail = "" if most is None else f"; {name(most)} stands for the most classes, {users[most]}"
         return f"In {layer}, {len(shared)} of {len(users)} chosen filters stand for more than one class{tail}."
     own = [f for f, _ in tops[forgotten]]
     both = sum(users[f] > 1 for f in own)

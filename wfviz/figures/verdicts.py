@@ -53,15 +53,14 @@ def best(found: Sequence[Line], where: str) -> str:
             f"{percent(top.scores['Acc_f'].mean)}, keeping Acc_r at {percent(top.scores['Acc_r'].mean)}{beside_words}.{tail}"
         )
     top = max(silent, key=lambda line: line.scores["Acc_r"].mean)
-    some = "it is the only one" if len(others) == len(silent) == 1 else f"{len(silent)} of {count(len(others), 'method')} bring Acc_f to {percent(FORGOTTEN)} or less"
-    if len(silent) == 1 < len(others):
-        some = f"one of {len(others)} methods brings Acc_f to {percent(FORGOTTEN)} or less"
+    if len(silent) == 1:
+        only = f"only {top.title} of {len(others)} methods" if len(others) > 1 else top.title
+        some = f"{only} brings Acc_f to {percent(FORGOTTEN)} or less and keeps Acc_r at"
+    else:
+        some = f"{len(silent)} of {len(others)} methods bring Acc_f to {percent(FORGOTTEN)} or less; of these {top.title} keeps most of the other classes: Acc_r"
     over = [line.title for line in others if line.over]
     more = f" {join(over)} over-forget{'s' if len(over) == 1 else ''}." if over else ""
-    return (
-        f"{start}, {some}; of these {top.title} keeps most of the other classes: Acc_r "
-        f"{percent(top.scores['Acc_r'].mean)}{beside_words}.{more}{tail}"
-    )
+    return f"{start}, {some} {percent(top.scores['Acc_r'].mean)}{beside_words}.{more}{tail}"
 
 
 # --- four questions -----------------------------------------------------------------------------
@@ -71,13 +70,13 @@ def recognised(own: Evidence, beside: dict[str, Evidence], what: str) -> Verdict
     """what: the pictures that are meant, `test pictures of “3”`."""
     floor = beside["retrain"].acc_f if "retrain" in beside else 0.0
     answer = UNKNOWN if np.isnan(own.acc_f) else _graded(own.acc_f, floor + SILENT, floor + FAINT)
-    words = f"{own.title} still recognises {_percent(own.acc_f)} of the {what}{_beside(beside, 'acc_f', _percent)}."
+    words = f"{own.title} still recognises {_percent(own.acc_f)} of the {what}{_beside(beside, 'acc_f', lambda one: _percent(one.acc_f))}."
     return Verdict(QUESTIONS["recognised"], answer, words)
 
 
 def inside(own: Evidence, beside: dict[str, Evidence], layer: str) -> Verdict:
     """layer: where the probe stands."""
-    words = f"A linear probe on {layer} still finds {_percent(own.recall)} of its pictures{_beside(beside, 'recall', _percent)}."
+    words = f"A linear probe on {layer} still finds {_percent(own.recall)} of its pictures{_beside(beside, 'recall', lambda one: _percent(one.recall))}."
     answer = _within(own.recall, beside, INSIDE)
     if answer == UNKNOWN and "retrain" in beside and np.isfinite([own.recall, beside["retrain"].recall]).all():
         words += " It finds them in a network that never saw the class as well, so it cannot tell."
@@ -106,12 +105,15 @@ def back(own: Evidence, beside: dict[str, Evidence], limit: int) -> Verdict:
     if "retrain" in beside and not np.isnan([own.epochs, beside["retrain"].epochs]).any():
         answer = NO if own.epochs >= SOONER * beside["retrain"].epochs else YES
 
-    def said(epochs: float) -> str:
-        return "–" if np.isnan(epochs) else f"not within {limit}" if np.isinf(epochs) else f"{epochs:.3g}"
+    def said(one: Evidence, unit: str = "") -> str:
+        if np.isinf(one.epochs):
+            return f"{'never' if unit else 'not'} within {limit}{unit}"
+        unit = unit.removesuffix("s") if one.epochs == 1 else unit
+        return f"{'at least ' if one.never else ''}{one.epochs:.3g}{unit}{f', never for {one.never} of {one.tried}' if one.never else ''}"
 
-    own_words = "not measured" if np.isnan(own.epochs) else (
-        f"never within {limit} epochs" if np.isinf(own.epochs) else f"after {said(own.epochs)} {'epoch' if own.epochs == 1 else 'epochs'}")  # fmt: skip
-    words = f"Relearned {own_words}{_beside(beside, 'epochs', said)}." if not np.isnan(own.epochs) else "Relearning was not measured."
+    if np.isnan(own.epochs):
+        return Verdict(QUESTIONS["back"], answer, "Relearning was not measured.")
+    words = f"Relearned {'' if np.isinf(own.epochs) else 'after '}{said(own, ' epochs')}{_beside(beside, 'epochs', said)}."
     return Verdict(QUESTIONS["back"], answer, words)
 
 
@@ -122,7 +124,7 @@ def told(own: Evidence, beside: dict[str, Evidence], worst: bool = False) -> Ver
         answer = _graded(own.auc, beside["retrain"].auc + TELLING, beside["retrain"].auc + 2 * TELLING)
     which = "At its worst class, the" if worst else "The"
     said = f"{own.auc:.2f}" if np.isfinite(own.auc) else "–"
-    return Verdict(QUESTIONS["told"], answer, f"{which} strongest attack reaches an AUC of {said}, chance is 0.50{_beside(beside, 'auc', _auc)}.")
+    return Verdict(QUESTIONS["told"], answer, f"{which} strongest attack reaches an AUC of {said}, chance is 0.50{_beside(beside, 'auc', lambda one: f'{one.auc:.2f}')}.")
 
 
 def _graded(value: float, low: float, high: float) -> str:
@@ -131,16 +133,12 @@ def _graded(value: float, low: float, high: float) -> str:
 
 def _beside(beside: dict[str, Evidence], key: str, said) -> str:
     """The same number of the other networks, in brackets."""
-    parts = [f"{one.title.lower()} {said(getattr(one, key))}" for one in beside.values() if not np.isnan(getattr(one, key))]
-    return f" ({', '.join(parts)})" if parts else ""
+    parts = [f"{one.title.lower()} {said(one)}" for one in beside.values() if not np.isnan(getattr(one, key))]
+    return f" ({'; '.join(parts) if any(', ' in part for part in parts) else ', '.join(parts)})" if parts else ""
 
 
 def _percent(share: float) -> str:
     return percent(share) if np.isfinite(share) else "–"
-
-
-def _auc(value: float) -> str:
-    return f"{value:.2f}"
 
 
 # --- all of it ----------------------------------------------------------------------------------

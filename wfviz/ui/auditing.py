@@ -179,7 +179,12 @@ def open_gates(state: State, case: Case) -> None:
     st.subheader("Open the gates again")
     title, network = case.comparison.title(case.method), state.network
     if not case.gates:
-        st.markdown(plain(f"{title} has no gates to open: what it has changed stays changed. The original has to be kept to have the class back."))
+        said = {
+            "original": "The original forgets nothing, so there is nothing to bring back.",
+            "logit_mask": f"Logit masking only hides the answer: without the mask {case.whose} is back at once.",
+        }  # fmt: skip
+        changed = f"{title} has no gates to open: what it has changed stays changed. The original has to be kept to have the class back."
+        st.markdown(plain(said.get(case.method, changed)))
         return
     same = all_open(case.comparison, network)
     if same:

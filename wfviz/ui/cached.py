@@ -16,7 +16,6 @@ import streamlit as st
 from wfviz import runs
 from wfviz.errors import WfvizError
 
-HOME = Path(__file__).resolve().parents[2]
 ALWAYS_HERE = "digits"  # the data set that comes with a dependency
 MOST_COUNTED = 2000  # pictures that are looked at where nothing is stored
 
@@ -63,12 +62,8 @@ class Network:
 
 
 def roots() -> list[Path]:
-    """Where checkpoints are looked for: $WFVIZ_CHECKPOINTS, else checkpoints/ and runs/ here and beside the code."""
-    given = os.environ.get("WFVIZ_CHECKPOINTS")
-    if given:
-        return [Path(part) for part in given.split(os.pathsep) if part]
-    places = dict.fromkeys([*(base / name for base in (Path.cwd(), HOME) for name in ("checkpoints", "runs")), runs.root()])
-    return [place for place in places if place.is_dir()]
+    """Where checkpoints are looked for: see `runs.places`."""
+    return runs.places("checkpoints")
 
 
 def networks() -> tuple[dict[str, Network], list[str]]:
@@ -149,16 +144,16 @@ def model(network: Network):
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the pictures")
-def _data(dataset: str, root: str | None, seed: int, size: int):
-    from wfviz.data import load_data
+def _data(dataset: str, root: str | None, seed: int, size: int, train_pictures: int | None, digest: str):
+    from wfviz.data import limited, load_data
 
-    return load_data(dataset, root, seed, download=False, size=size)
+    return limited(load_data(dataset, root, seed, download=False, size=size), train_pictures, seed)
 
 
 def data(network: Network):
     """The data set a network was made for. Raises WfvizError where it is not on this machine; never downloads."""
-    seed = int(network.card.get("data", {}).get("seed", 0))
-    found = _data(network.dataset, os.environ.get("WFVIZ_DATA"), seed, network.size)
+    known, digest = network.card.get("data", {}), network.card.get("digests", {}).get("data", "")  # a folder's pictures may change
+    found = _data(network.dataset, os.environ.get("WFVIZ_DATA"), int(known.get("seed", 0)), network.size, known.get("train_pictures"), digest)
     if len(found.classes) != len(network.classes):
         raise WfvizError(f"it has {len(found.classes)} classes there, the network has {len(network.classes)}")
     return found
@@ -221,10 +216,14 @@ def counted(network: Network, split: str, forget: Forget) -> tuple[np.ndarray, n
 
 
 @st.cache_data(max_entries=256, show_spinner="Looking at the pictures of this class")
-def _predictions(folder, stamp, split, true_class, forget, _network) -> tuple[np.ndarray, np.ndarray]:
+def _predictions(folder, stamp, split, true_class, forget, most, _network) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
-    indices = np.flatnonzero(labels(_network, split) == true_class)
+    from wfviz.data import drawn
+
+    all_labels = labels(_network, split)
+    seen = drawn(len(all_labels), most).numpy()
+    indices = seen[all_labels[seen] == true_class]
     if not len(indices):
         return indices, indices
     shown = pictures(_network, split).take(torch.from_numpy(indices))
@@ -232,8 +231,9 @@ def _predictions(folder, stamp, split, true_class, forget, _network) -> tuple[np
 
 
 def predictions(network: Network, split: str, true_class: int, forget: Forget) -> tuple[np.ndarray, np.ndarray]:
-    """All pictures of one class and what they are taken for: (indices [N], predicted [N])."""
-    return _predictions(network.folder, network.stamp, split, true_class, forget, network)
+    """The pictures of one class that were evaluated and what they are taken for: (indices [N], predicted [N])."""
+    most = int(evaluation(network).counts[split].sum())
+    return _predictions(network.folder, network.stamp, split, true_class, forget, most, network)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

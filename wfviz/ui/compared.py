@@ -111,6 +111,8 @@ def chosen(state: State) -> Comparison | None:
     facts = [f"{one.about['backbone'].get('name', 'network')} on {one.dataset}", count(len(one.methods), "method")]
     facts += [count(len(one.about["forget"]), "forgotten class", "forgotten classes"), count(len(one.about["seeds"]), "seed")]
     facts += [one.about["machine"]] if one.about.get("machine") else []
+    planned, there = len(one.about["methods"]) * len(one.about["forget"]) * len(one.about["seeds"]), len(one.rows)
+    facts += [f"{there:,} of {planned:,} rows so far"] if there < planned else []
     st.caption(plain(", ".join(facts) + "." + _mismatch(one, state, fits if picked == slug else None)))
     return one
 
@@ -161,7 +163,8 @@ def where(comparison: Comparison, forget: int | None) -> str:
     """What a mean is over: `for “3”`, `over 10 forgotten classes`."""
     if forget is not None:
         return f"for {called(comparison.classes[forget])}"
-    return f"over {count(len(comparison.about['forget']), 'forgotten class', 'forgotten classes')}"
+    there = {row["forget"] for row in comparison.rows if row["state"] == "done"}
+    return f"over {count(len(there), 'forgotten class', 'forgotten classes')}"
 
 
 def titles(comparison: Comparison, methods) -> dict[str, str]:

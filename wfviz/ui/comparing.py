@@ -146,7 +146,7 @@ def flow(state: State, counted: Counted) -> None:
                 on_click=lambda point: _click_band(classes, point),
             )  # fmt: skip
         elif counted.gone:
-            st.caption(plain(f"There is no picture of {state.names} in this split."))
+            st.caption(plain(f"No picture of {state.names} is among those that were counted."))
         else:
             st.caption("Forget a class in the side bar, or click a row beside, to see what its pictures are taken for.")
 

@@ -26,7 +26,8 @@ def words(classes: tuple[str, ...]) -> tuple[list[str], str]:
         epochs = st.number_input("Epochs to retrain", 1, 10_000, None, key="retrain_epochs", placeholder="the backbone's recipe")
         relearn = number("Relearn at most", 0, 100, 100, "relearn", help="Epochs of 500 pictures after which relearning counts as never; 0 leaves it out.")
     found = ["--methods", ",".join([*ALWAYS, *chosen])]
-    found += ["--classes", ",".join(map(str, forget))] if forget else []
+    # by number, as names may hold commas; where numbers are names, by name: `compare` looks for these first
+    found += ["--classes", ",".join(classes[c] if str(c) in classes else str(c) for c in forget)] if forget else []
     found += ["--set", f"retrain.epochs={epochs}"] if epochs else []
     found += ["--relearn", str(relearn)] if relearn != 100 else []
     return found, "" if chosen else "Choose at least one method."

@@ -43,7 +43,8 @@ _HTML = '<div class="grid" role="group"></div>'
 _CSS = """
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(var(--least, 82px), 100%), 1fr)); gap: 10px;
   font-family: var(--st-font); color: var(--st-text-color); padding: 3px; }
-button { all: unset; cursor: pointer; box-sizing: border-box; display: flex; flex-direction: column; gap: 4px;
+button { all: unset; cursor: pointer; }
+.grid > * { box-sizing: border-box; display: flex; flex-direction: column; gap: 4px;
   padding: 6px; border-radius: var(--st-base-radius); border: 1px solid var(--st-border-color); min-width: 0; }
 button:hover { border-color: var(--st-primary-color); }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
@@ -89,11 +90,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   grid.setAttribute("aria-label", data.label);
   grid.style.setProperty("--least", data.least + "px");
   const buttons = JSON.parse(data.cards).map((card, i) => {
-    const button = grid.children[i] ?? grid.appendChild(document.createElement("button"));
+    const button = grid.children[i] ?? grid.appendChild(document.createElement(data.pickable ? "button" : "div"));
     const end = card.after ?? card.before;
-    button.type = "button";
     button.title = card.title;
-    button.setAttribute("aria-pressed", String(data.selected === i));
     button.setAttribute("aria-label", card.title + (card.right ? ", right" : ", wrong"));
     button.className = (card.right ? "right" : "wrong") + (card.accent ? " accent" : "");
     const image = document.createElement("img");
@@ -107,6 +106,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     words.append(span("now", end));
     label.append(words, mark(card.right));
     button.replaceChildren(image, ...(card.before ? [label] : []));
+    if (!data.pickable) {
+      button.setAttribute("role", "img");
+      return button;
+    }
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(data.selected === i));
     button.onclick = () => setTriggerValue("picked", { index: i, at: Date.now() });
     return button;
   });
@@ -131,5 +136,5 @@ def gallery(
 
     longest = max((len(word) for card in cards for word in (card.before, card.after or "")), default=0)
     least = max(least, min(LETTER * longest + 40, WIDEST))  # the arrow, the tick and the border stand beside the word
-    looks = {"label": label, "selected": selected, "smooth": smooth, "least": least}
+    looks = {"label": label, "selected": selected, "smooth": smooth, "least": least, "pickable": on_pick is not None}
     _component(key=key, data={"cards": json.dumps([asdict(c) for c in cards]), **looks}, on_picked_change=picked)

@@ -111,7 +111,7 @@ def _class_card(state: State, scope: Scope, k: int, index: int) -> None:
         rows, hide_index=True, height="content", alt=f"Overlap of the top filters of {classes[index]} with other classes",
         column_config={"overlap": st.column_config.ProgressColumn("overlap", format="%.1f %%", min_value=0, max_value=100)},
     )  # fmt: skip
-    top = [f"{_short(scope, f)} ({closed:.2f})" for f, closed in related.tops(state.network, scope, k)[index][:12]]
+    top = [f"{short(scope, f)} ({closed:.2f})" for f, closed in related.tops(state.network, scope, k)[index][:12]]
     st.caption(plain("Most closed: " + ", ".join(top)))
 
 
@@ -124,12 +124,12 @@ def _most_shared(state: State, scope: Scope, k: int) -> None:
     names = [", ".join(classes[c] for c in users[f][:rel.MOST_NAMES]) for f in first]
     more = [len(users[f]) - rel.MOST_NAMES for f in first]
     names = [name + (f" and {n:,} more" if n > 0 else "") for name, n in zip(names, more, strict=True)]
-    rows = pd.DataFrame({"filter": [_short(scope, f) for f in first], "classes": names})
+    rows = pd.DataFrame({"filter": [short(scope, f) for f in first], "classes": names})
     st.caption("Filters that stand for the most classes:")
     st.dataframe(rows, hide_index=True, height="content", alt="The filters that stand for the most classes")
 
 
-def _short(scope: Scope, column: int) -> str:
+def short(scope: Scope, column: int) -> str:
     """`#12`, or `conv1 #12` among all layers."""
     place = scope.places[column]
     return f"{place.layer} #{place.index}" if scope.whole else f"#{place.index}"

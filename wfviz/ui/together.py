@@ -61,10 +61,11 @@ def counted(state: State) -> Counted:
 def _stored(state: State) -> Counted:
     stored, split, gone = cached.evaluation(state.network), state.split, state.together
     rows = [0, 1 + state.forget] if gone else [0, 0]
-    confusion = stored.confusion.get(split)
+    confusion, counts = stored.confusion.get(split), stored.counts[split]
+    n, of = int(counts.sum()), (state.network.card.get("metrics") or {}).get(split, {}).get("of", 0)
     return Counted(
-        gone, stored.counts[split], stored.correct[split][rows], stored.taken_for[split][list(gone)],
-        None if confusion is None else confusion[rows],
+        gone, counts, stored.correct[split][rows], stored.taken_for[split][list(gone)], None if confusion is None else confusion[rows],
+        note=f"Counted on {n:,} random pictures of the {of:,} in the {split} split." if n < of else "",
     )  # fmt: skip
 
 
