@@ -1,17 +1,19 @@
 """`compare` on digits: what is measured, what is kept, what is told when something fails."""
 
 import json
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from wfviz import checkpoints, methods
+from wfviz import backbones, checkpoints, methods, pretraining
 from wfviz.cli import main
 from wfviz.comparing import COMPARISON
 from wfviz.data import load_data
-from wfviz.methods import registry
+from wfviz.methods import registry, retrain
 from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec
 
@@ -142,6 +144,33 @@ def test_an_interrupted_comparison_goes_on(tmp_path, runs, capsys):
     assert main([*command, "--resume"]) == 0
     assert [r["forget"] for r in compared(out)["rows"]] == [2, 5, 7]
     assert runs == [("zero_head", 2), ("zero_head", 5), ("zero_head", 7)]  # its text is another: an own method that was rewritten
+
+
+def test_an_original_that_was_interrupted_is_trained_to_its_end(tmp_path, capsys, monkeypatch):
+    """Without --from the original is trained first; half of it is no original, neither here nor for another command."""
+    monkeypatch.setitem(backbones._registry, "cnn", replace(backbones.recipe("cnn"), epochs=2, least_steps=1))
+    out = tmp_path / "out"
+    command = ["compare", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--methods", "original", "--classes", "3", "--relearn", "0", "--out", str(out)]
+    with monkeypatch.context() as stopped:
+        stopped.setattr(pretraining, "one_cycle", lambda *_: signal.raise_signal(signal.SIGINT) or 1.0)
+        assert main(command) == 130
+    half = ["untrain", *command[1:7], "--from", str(out / "original"), "--out", str(tmp_path / "new")]
+    assert main(half) == 2 and "was interrupted; go on with it first: python -m wfviz compare" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+    made = checkpoints.read_card(out / "original")["pretraining"]
+    assert (made["state"], made["epochs"]) == ("done", 2) and not (out / "original" / pretraining.STATE).exists()
+
+
+def test_rows_without_their_reference_are_done_again(tmp_path, runs, monkeypatch):
+    """Where the retrained network failed, the others are judged without it; once it is there, beside it."""
+    out = tmp_path / "out"
+    command = [*COMPARE, "--methods", "retrain,logit_mask", "--set", "retrain.epochs=1", "--classes", "4", "--relearn", "0", "--out", str(out)]
+    with monkeypatch.context() as broken:
+        broken.setattr(retrain, "pretrain", lambda *_, **__: 1 / 0)
+        assert main(command) == 0
+    assert [(r["method"], r["state"], r.get("js")) for r in compared(out)["rows"]] == [("retrain", "failed", None), ("logit_mask", "done", None)]
+    assert main([*command, "--resume"]) == 0
+    assert all(r["state"] == "done" and r["js"] is not None for r in compared(out)["rows"]) and runs.count(("logit_mask", 4)) == 2
 
 
 def test_once_for_all_classes(tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ def test_easy_pictures_are_left_out(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "sizes", "why"), [
-    ("test_resnet", (16, 24), "end with the size"), ("test_resnet", (48, 32), "beyond"), ("test_resnet", (0, 32), "not go beyond"), ("cnn", (16, 32), "one size only"),
+    ("test_resnet", (16, 24), "end with the size"), ("test_resnet", (48, 32), "beyond"), ("test_resnet", (0, 32), "not go beyond"), ("cnn", (16, 32), "one size only"), ("test_resnet", (16, 24, 24, 32), "too few for 4 sizes"),
     ("vit_micro", (16, 32), "one size only"),
 ])
 def test_sizes_that_cannot_be(name, sizes, why, data, tmp_path):

@@ -34,14 +34,26 @@ def test_seeds_and_cells():
 
 def test_what_is_done_is_not_done_again(tmp_path):
     first = reproducing.steps(("table1",), "mnist-vgg16", root=tmp_path)
-    assert reproducing.todo(first[0]) == first[0].command
-    first[0].folder.mkdir()
+    assert reproducing.todo(first[0]) == [first[0].command]
+    shutil.copytree("checkpoints/digits-cnn", first[0].folder)
     (first[0].folder / "pretraining.safetensors").touch()
-    assert reproducing.todo(first[0]) == (*first[0].command, "--resume")
+    assert reproducing.todo(first[0]) == [(*first[0].command, "--resume")]
     (first[0].folder / "pretraining.safetensors").unlink()
-    (first[0].folder / "card.json").touch()
-    assert reproducing.todo(first[0]) is None
-    assert reproducing.todo(first[1]) == (*first[1].command, "--resume")  # keeps its finished rows by itself
+    assert reproducing.todo(first[0]) == []
+    assert reproducing.todo(first[1]) == [(*first[1].command, "--resume")]  # keeps its finished rows by itself
+
+
+def test_what_was_left_half_done_is_finished(tmp_path):
+    """A round that never took a step begins again; one that was not evaluated is evaluated."""
+    step = reproducing.steps(("table2",), "mnist-vgg16", root=tmp_path)[1]
+    shutil.copytree("checkpoints/digits-cnn", step.folder)
+    assert reproducing.todo(step) == []
+    card = json.loads((step.folder / "card.json").read_text())
+    (step.folder / "card.json").write_text(json.dumps({**card, "metrics": {"test": card["metrics"]["test"]}}))
+    left = [parser().parse_args(list(command)) for command in reproducing.todo(step)]
+    assert [(args.command, args.split, args.folder) for args in left] == [("evaluate", split, str(step.folder)) for split in ("train", "test")]
+    (step.folder / "card.json").write_text(json.dumps({**card, "metrics": {}, "untraining": {"state": "started"}}))
+    assert reproducing.todo(step) == [(*step.command, "--overwrite")]
 
 
 def test_the_first_failure_ends_it(tmp_path, capsys, no_network):
@@ -88,7 +100,7 @@ def test_kga(tmp_path, capsys):
 def test_an_evaluation_is_done_once(tmp_path):
     untraining, evaluation = reproducing.imagenet(tmp_path, "*-vgg16", root=tmp_path)
     shutil.copytree("checkpoints/digits-cnn", evaluation.folder)
-    assert reproducing.todo(untraining) is None and reproducing.todo(evaluation) is None
+    assert reproducing.todo(untraining) == reproducing.todo(evaluation) == []
     card = json.loads((evaluation.folder / "card.json").read_text())
     (evaluation.folder / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "metrics"}))
-    assert reproducing.todo(evaluation) == evaluation.command
+    assert reproducing.todo(evaluation) == [evaluation.command]

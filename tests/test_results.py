@@ -62,5 +62,5 @@ def test_a_cell_of_the_paper(tmp_path, card, net):
     checkpoints.save(net, tmp_path / "n" / "one", made)
     write(tmp_path / "R.md", tmp_path / "n")
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
-    assert "| MNIST | ResNet-18 | 94.0 % | 87.6 % | 9.7 % | 1.2 % | 0.79 | - | 0.05 | - |" in text
+    assert "| MNIST | ResNet-18 | 94.0 % | 87.6 % | 9.68 % | 1.2 % | 0.79 | - | 0.05 | - |" in text
     assert text.count("| open | ") == 14

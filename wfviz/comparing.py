@@ -127,7 +127,8 @@ class _Bench:
         except Exception as error:  # a method of somebody's own raises what it likes; the others go on
             reason = str(error).splitlines()[0] if str(error) else ""
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}
-        write_json(path, row)
+        if method.name == REFERENCE or REFERENCE not in self.chosen or row["js"] is not None:  # else judged again once it is retrained
+            write_json(path, row)
         return row
 
     def _measured(self, method: Method, spec: MethodSpec, c: int) -> dict:

@@ -64,7 +64,8 @@ def one_class(pictures: Pictures, n_classes: int, size: int, chi: int, seed: int
     turn, place = divmod(step, n_classes)
     labels = pictures.labels.cpu()
     order = torch.randperm(n_classes, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
-    c = int(order[place])
+    order = order[torch.isin(order, labels)]  # those that there are pictures of
+    c = int(order[place % len(order)])
     own = (labels == c).nonzero()[:, 0]
     half = max(1, size // 2)
     gone = own[batch_indices(len(own), min(half, len(own)), seed + c, turn, share)]

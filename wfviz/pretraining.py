@@ -150,7 +150,7 @@ def pretrain(
         "state": "done" if done else "interrupted", "epochs": step / per_epoch,
         "seconds": round(time.monotonic() - began, 1), "val_accuracy": accuracy,
     }
-    return plain.cpu().eval(), about
+    return accelerator.unwrap_model(net, keep_fp32_wrapper=False).cpu().eval(), about
 
 
 def resized(x: Tensor, size: int | None) -> Tensor:
@@ -165,11 +165,19 @@ def _size_of(spec: PretrainSpec, epoch: int) -> int | None:
     return spec.sizes[epoch * len(spec.sizes) // spec.epochs] if spec.sizes else None
 
 
+def with_epochs(spec: PretrainSpec, epochs: int) -> PretrainSpec:
+    """The settings for another number of epochs; too few for the sizes of the pictures leave these out."""
+    changed = replace(spec, epochs=epochs)
+    return changed if not spec.sizes or _size_of(changed, epochs - 1) == spec.sizes[-1] else replace(changed, sizes=())
+
+
 def _check_sizes(net: nn.Module, backbone: BackboneSpec, spec: PretrainSpec) -> None:
     if not spec.sizes:
         return
     if spec.sizes[-1] != backbone.size or not all(1 <= size <= backbone.size for size in spec.sizes):
         raise WfvizError(f"sizes {spec.sizes} have to end with the size of the pictures, {backbone.size}, and not go beyond it")
+    if _size_of(spec, spec.epochs - 1) != backbone.size:
+        raise WfvizError(f"{spec.epochs} epochs are too few for {len(spec.sizes)} sizes: the pictures would never have their own")
     for size in set(spec.sizes):
         try:
             with torch.no_grad():
@@ -188,10 +196,10 @@ def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
 
 @torch.no_grad()
 def accuracy_of(net: nn.Module, pictures: Pictures, inputs: InputSpec, batch_size: int = 512, size: int | None = None) -> float:
-    """Fraction of `pictures`, scaled to `size` px if it is given, that the network classifies correctly."""
+    """Fraction of `pictures`, scaled to `size` px if it is given, that the network classifies correctly; nan without any."""
     net.eval()
     right = 0
     for indices in torch.arange(len(pictures)).split(batch_size):
         predicted = net(resized(normalize(pictures.take(indices), inputs), size)).argmax(1)
         right += int((predicted == pictures.labels[indices.to(pictures.labels.device)]).sum())
-    return right / len(pictures)
+    return right / len(pictures) if len(pictures) else math.nan

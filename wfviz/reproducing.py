@@ -18,6 +18,7 @@ from pathlib import Path
 
 from wfviz.checkpoints import CARD, read_card
 from wfviz.errors import WfvizError
+from wfviz.runs import evaluations
 
 TABLES = ("table1", "table2")
 DATASETS = ("mnist", "cifar10")
@@ -98,14 +99,17 @@ def kga(cells: str = "*", seeds: tuple[int, ...] = (0,), root: Path = Path("runs
     return found
 
 
-def todo(step: Step) -> tuple[str, ...] | None:
-    """The command as it is to be given now: as it stands, with --resume, or None where it is done."""
+def todo(step: Step) -> list[tuple[str, ...]]:
+    """What is to be given now: the command as it stands, with --resume, what is left of it, or nothing where it is done."""
     if step.command[0] == "compare":  # finished rows are kept, and a table may get more seeds
-        return (*step.command, "--resume")
-    if step.command[0] == "evaluate":
-        return None if read_card(step.folder).get("metrics") else step.command
+        return [(*step.command, "--resume")]
     if any(step.folder.glob("*training.safetensors")):
-        return (*step.command, "--resume")
-    if (step.folder / CARD).exists():
-        return None
-    return step.command
+        return [(*step.command, "--resume")]
+    card = read_card(step.folder) if (step.folder / CARD).exists() else {}
+    if step.command[0] == "evaluate":
+        return [] if card.get("metrics") else [step.command]
+    if (card.get("untraining") or {}).get("state") == "started":  # it was ended before its first step was kept
+        return [(*step.command, "--overwrite")]
+    if step.command[0] == "untrain" and card and "--no-evaluate" not in step.command and not {"test", "train"} <= set(card.get("metrics") or {}):
+        return [tuple(command) for command in evaluations(step.command, step.folder)]
+    return [] if card else [step.command]

@@ -91,15 +91,14 @@ def _paper(cards: list[tuple[Path, dict]]) -> list[str]:
     rows = []
     for (dataset, backbone), (kept, gone, insertion, deletion) in PAPER.items():
         ours = [card for _, card in cards if (card.get("data") or {}).get("dataset") == dataset and card["backbone"].get("name") == backbone]
-        train = [(card.get("metrics") or {}).get("train") for card in ours]
-        seen = next((m for m in train if m), None)
+        card = next((card for card in ours if (card.get("metrics") or {}).get("train")), {})
+        seen, areas = (card.get("metrics") or {}).get("train"), card.get("curves") or {}
         own = [f"{seen[k]['mean']:.1%}".replace("%", " %") for k in ("acc_r", "acc_f")] if seen else ["open", "open"]
-        areas = (ours[0].get("curves") or {}) if ours else {}
-        rows.append([NAMES[dataset], NAMES[backbone], f"{kept:.1f} %", own[0], f"{gone:.1f} %", own[1],
+        rows.append([NAMES[dataset], NAMES[backbone], f"{kept} %", own[0], f"{gone} %", own[1],
                      f"{insertion:.2f}", _area(areas.get("insertion")), f"{deletion:.2f}", _area(areas.get("deletion"))])
     head = ["data", "backbone", "Acc_r ↑ paper", "ours", "Acc_f ↓ paper", "ours", "insertion ↑ paper", "ours (random)", "deletion ↓ paper", "ours (random)"]
     words = (
-        "The paper reports the training split, so does this table; ours on the test split stands above. \"open\" has not been trained: "
+        "The paper reports accuracies on the training split, so does this table; ours on the test split stand above, and our curves are of test pictures. \"open\" has not been trained: "
         "`python -m wfviz reproduce all --cells " f"{DATASETS[0]}-{BACKBONES[0]}` does it, one cell at a time.\n"
     )
     return ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", words, table(head, rows)]

@@ -297,7 +297,7 @@ def _run(folder: Path, more: list[str], asked: list[bool]) -> int:
         from wfviz.cli import main
 
         command = read(folder).command
-        again = _evaluations(command, folder) if more == [EVALUATE] else [[*command, "--out", str(folder), *more]]
+        again = evaluations(command, folder) if more == [EVALUATE] else [[*command, "--out", str(folder), *more]]
         return next((code for part in again if (code := main(part))), 0)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -318,7 +318,7 @@ def _only_unevaluated(run: Run) -> bool:
         return False
 
 
-def _evaluations(command: tuple[str, ...], folder: Path) -> list[list[str]]:
+def evaluations(command: tuple[str, ...], folder: Path) -> list[list[str]]:
     """The commands that evaluate what `command` (untrain) has left in `folder`, as it would have itself."""
     from wfviz.cli import parser
 

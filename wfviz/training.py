@@ -41,6 +41,11 @@ def make_accelerator(device: str | None = None, precision: str = "auto") -> Acce
         raise WfvizError(nearest(device, ("cpu", "cuda", "cuda:0", "mps", "xpu"), "device")) from None
     if wanted != "cpu" and (here is None or here.type != wanted):
         raise WfvizError(f"there is no {wanted} device here; leave --device out to use {here.type if here else 'the CPU'}")
+    number = torch.device(device).index if device else None
+    if wanted != "cpu" and number is not None:
+        if number >= torch.accelerator.device_count():
+            raise WfvizError(f"there is no {device} here; the {wanted} devices are numbered from 0 to {torch.accelerator.device_count() - 1}")
+        torch.accelerator.set_device_index(number)  # where accelerate puts everything, but for `accelerate launch`
     if precision == "auto":
         precision = "bf16" if wanted == "cuda" and torch.cuda.is_bf16_supported() else "no"
     AcceleratorState._reset_state(reset_partial_state=False)  # one process may train with several precisions

@@ -252,3 +252,32 @@ def test_inputs_are_checked_where_they_are_known():
     assert net(torch.zeros(2, 1, 9, 9)).shape == (2, 3)
     with pytest.raises(WfvizError, match="pictures of shape"):
         net(torch.zeros(2, 1, 12, 12))
+
+
+class Windows(nn.Module):
+    """Space is folded into the batch, as by windowed attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.inside(x.reshape(-1, 4)).relu().reshape(len(x), -1, 5).mean(1))
+
+
+def test_rows_where_space_is_folded_into_the_batch():
+    """Rows of α and rows of one's own: as if every picture had come alone."""
+    net = WFNet(Windows(), 3, "inside").eval()
+    with torch.no_grad():
+        net.backbone.inside.alpha_weight.normal_()
+    x, own, rows = torch.randn(6, 1, 4, 4), torch.rand(3, 5)[[0, 1, 2, 1, 0, 0]], torch.tensor([2, -1, 0, 0, 1, 2])
+    both = {"weight": own, "bias": own[0]}
+    for of in ({"given": {"inside": own}}, {"given": {"inside": both}}, {"forget": rows}):
+        alone = []
+        for i in range(6):
+            if "forget" in of:
+                alone.append(net(x[i : i + 1], forget=rows[i : i + 1]))
+            else:
+                gate = {"weight": own[i], "bias": own[0]} if of["given"]["inside"] is both else own[i]
+                alone.append(net(x[i : i + 1], given={"inside": gate}))
+        assert torch.allclose(net(x, **of), torch.cat(alone), atol=1e-6)

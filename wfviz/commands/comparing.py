@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from wfviz import checkpoints, pretraining
-from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, pretrained, words
+from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, plain_network, pretrained, words
 from wfviz.errors import WfvizError
 from wfviz.filtering.gates import class_index
 from wfviz.specs import PretrainSpec
@@ -31,13 +31,14 @@ def compare(args: argparse.Namespace) -> int:
     backbone = backbone_of(args, data)
     accelerator = make_accelerator(args.device, args.precision)
     source = Path(args.source or folder / "original")
-    if not args.source and not (source / checkpoints.CARD).exists():
+    again = (source / pretraining.STATE).exists()
+    if not args.source and (again or not (source / checkpoints.CARD).exists()):
         spec = PretrainSpec(seed=args.seed, precision=args.precision)
-        again = (source / pretraining.STATE).exists()
         _, about = pretrained(args, data, backbone, spec, source, accelerator, resume=again)
         if about["state"] == "interrupted":
             return interrupted(args)
-    model = checkpoints.load_backbone(source, backbone).to(accelerator.device).eval().requires_grad_(False)
+    model, _, data = plain_network(source, backbone, data)
+    model = model.to(accelerator.device).eval().requires_grad_(False)
     trained = pretraining.spec_of(checkpoints.read_card(source))
     origin = comparing.Origin(model, backbone, str(source), checkpoints.backbone_digest(model.state_dict()), trained)
     plan = comparing.Plan(names, tuple(forget), seeds, args.relearn, settings)
@@ -67,14 +68,12 @@ def reproduce(args: argparse.Namespace) -> int:
         wanted = reproducing.steps(tables, args.cells, _seeds(args.seeds), Path(args.out))
     where = [word for flag, value in (("--data-root", args.data_root), ("--device", args.device)) if value for word in (flag, value)]
     for step in wanted:
-        command = step.command if args.dry_run and not (step.folder / checkpoints.CARD).exists() else reproducing.todo(step)
-        if args.dry_run or command is None:
-            print(f"{step}{'   # done' if command is None else ''}")
-            continue
-        print(step, flush=True)
-        code = cli.main([*command, *where])
-        if code:
-            return code
+        left = reproducing.todo(step)
+        print(f"{step}{'' if left else '   # done'}", flush=True)
+        for command in () if args.dry_run else left:
+            code = cli.main([*command, *where])
+            if code:
+                return code
     return 0
 
 

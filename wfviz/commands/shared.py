@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import nn
@@ -15,7 +15,7 @@ from wfviz import checkpoints, pretraining
 from wfviz.data import Data, limited, load_data
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
-from wfviz.specs import BackboneSpec, PretrainSpec
+from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 
 INTERRUPTED = 130
 
@@ -46,7 +46,17 @@ def words(text: str) -> list[str]:
 
 
 def data_of(args: argparse.Namespace) -> Data:
-    return limited(load_data(args.dataset, args.data_root, args.seed, size=args.image_size), args.train_pictures, args.seed)
+    seed, pictures = _split(args)
+    return limited(load_data(args.dataset, args.data_root, seed, size=args.image_size), pictures, seed)
+
+
+def _split(args: argparse.Namespace) -> tuple[int, int | None]:
+    """Seed of the validation split and number of training pictures: those of the network that `--from` goes on from,
+    so that what was held out there stays so; else those that were asked for."""
+    source = getattr(args, "source", None)
+    known = (checkpoints.read_card(source).get("data") or {}) if source else {}
+    known = known if known.get("dataset") == args.dataset else {}
+    return known.get("seed", args.seed), args.train_pictures or known.get("train_pictures")
 
 
 def backbone_of(args: argparse.Namespace, data: Data, pretrained: bool = False) -> BackboneSpec:
@@ -54,9 +64,10 @@ def backbone_of(args: argparse.Namespace, data: Data, pretrained: bool = False) 
 
 
 def card_of(args: argparse.Namespace, data: Data, backbone: BackboneSpec) -> dict:
+    seed, pictures = _split(args)
     return {
         "backbone": asdict(backbone),
-        "data": {"dataset": args.dataset, "seed": args.seed, "train_pictures": args.train_pictures},
+        "data": {"dataset": args.dataset, "seed": seed, "train_pictures": pictures},
         "seed": args.seed,
         "command": command_line(args.argv),
         "digests": {"data": data.digest()},
@@ -79,7 +90,7 @@ def command_line(argv: list[str]) -> str:
 def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, folder: Path, accelerator, resume: bool, source: str | None = None):
     """Train the backbone, on from that of the checkpoint `source` if given, and leave it in `folder` as a checkpoint of its own."""
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
-    start, earlier = _earlier(source, args, backbone) if source else (None, {})
+    start, earlier, data = plain_network(source, backbone, data) if source else (None, {}, data)
     net, about = pretraining.pretrain(
         data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(earlier), resume=resume,
     )
@@ -94,13 +105,14 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
     return net, made
 
 
-def _earlier(source: str, args: argparse.Namespace, backbone: BackboneSpec) -> tuple[nn.Module, dict]:
-    """The network of a checkpoint and how it was trained; WfvizError where it learned from what is now held out."""
-    net, card = checkpoints.load_backbone(source, backbone), checkpoints.read_card(source)
-    known = card.get("data") or {}
-    if known.get("dataset") == args.dataset and known.get("seed", args.seed) != args.seed:
-        raise WfvizError(f"{source} held out the validation pictures of --seed {known['seed']} and learned from those of --seed {args.seed}; use --seed {known['seed']}")
-    return net, card.get("pretraining") or {}
+def plain_network(source: str | Path, backbone: BackboneSpec, data: Data) -> tuple[nn.Module, dict, Data]:
+    """The classifier of a checkpoint, how it was trained, and `data` normalised as it wants its pictures."""
+    card = checkpoints.read_card(source)
+    made = card.get("pretraining") or {}
+    if made.get("state") == "interrupted":
+        raise WfvizError(f"the training of {source} was interrupted; go on with it first: {made.get('command', 'its command')} --resume")
+    net = checkpoints.load_backbone(source, replace(backbone, pretrained=False))
+    return net, made, replace(data, inputs=InputSpec.from_dict(card["inputs"])) if card.get("inputs") else data
 
 
 def interrupted(args: argparse.Namespace) -> int:

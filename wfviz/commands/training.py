@@ -11,7 +11,7 @@ from tqdm import tqdm
 from wfviz import checkpoints, pretraining, untraining
 from wfviz.backbones import build, pretrained_inputs
 from wfviz.commands.evaluating import accuracy_table, evaluated, with_curves
-from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, pretrained, run_folder
+from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, plain_network, pretrained, run_folder
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
@@ -45,11 +45,13 @@ def untrain(args: argparse.Namespace) -> int:
     accelerator = make_accelerator(args.device, args.precision)
     untraining.check(spec, accelerator.num_processes)
     choose_layers(build(replace(backbone, pretrained=False)), len(data.classes), spec.layers)  # fails before hours of training
-    resume = args.resume and (folder / untraining.STATE).exists()
+    resume = args.resume and (folder / untraining.STATE).exists() and not (folder / pretraining.STATE).exists()
+    if args.overwrite:  # not before everything that was asked for is known to be right
+        for state in (untraining.STATE, pretraining.STATE):
+            (folder / state).unlink(missing_ok=True)
     made: dict = {}
     if resume or args.source:
-        source = Path(folder if resume else args.source)
-        plain, made = checkpoints.load_backbone(source, backbone), checkpoints.read_card(source).get("pretraining") or {}
+        plain, made, data = plain_network(folder if resume else args.source, backbone, data)
     elif args.pretrained:
         plain = build(backbone)
         data = replace(data, inputs=pretrained_inputs(plain, data.inputs))

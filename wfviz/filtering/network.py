@@ -73,17 +73,22 @@ class WFNet(nn.Module):
         try:
             with gates.selecting(selection if len(x) else None):
                 return self.backbone(x)
-        except RowsMismatch as error:
-            if selection.rows is None:
-                raise WfvizError(f"{error}; give one row of gates for the whole batch") from None
-            return self._row_by_row(x, selection.rows)
+        except RowsMismatch:
+            return self._row_by_row(x, selection)
 
-    def _row_by_row(self, x: Tensor, rows: Tensor) -> Tensor:
-        """For networks that fold space into the batch (windowed attention): one pass for every row in use."""
+    def _row_by_row(self, x: Tensor, selection: Selection) -> Tensor:
+        """For networks that fold space into the batch (windowed attention): one pass for every row of gates in use."""
+        rows, given = selection.rows, selection.given
+        keys = rows[:, None] if rows is not None else torch.cat([row.expand(len(x), -1) for both in given.values() for row in both], 1)
+        which = keys.unique(dim=0, return_inverse=True)[1]
         parts, order = [], []
-        for row in rows.unique().tolist():
-            where = (rows == row).nonzero()[:, 0]
-            with gates.selecting(None if row < 0 else Selection((row,))):
+        for where in ((which == k).nonzero()[:, 0] for k in which.unique()):
+            first = int(where[0])
+            if rows is None:
+                one = Selection(given={name: tuple(row[first : first + 1] if len(row) > 1 else row for row in both) for name, both in given.items()})
+            else:
+                one = None if rows[first] < 0 else Selection((int(rows[first]),))
+            with gates.selecting(one):
                 parts.append(self.backbone(x[where]))
             order.append(where)
         return torch.cat(parts)[torch.cat(order).argsort()]

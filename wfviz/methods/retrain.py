@@ -7,7 +7,7 @@ from pathlib import Path
 from wfviz.errors import WfvizError
 from wfviz.methods.finetuning import device_of
 from wfviz.methods.registry import method, retain_set
-from wfviz.pretraining import pretrain, spec_for
+from wfviz.pretraining import pretrain, spec_for, with_epochs
 from wfviz.specs import PretrainSpec
 from wfviz.training import make_accelerator
 
@@ -19,9 +19,10 @@ def unlearn(model, forget, data, spec, progress):
         raise WfvizError("retrain needs to know the backbone")
     without = replace(data, train=retain_set(data.train, forget), val=retain_set(data.val, forget))
     like = spec.pretraining or PretrainSpec()
-    how = spec_for(spec.backbone.name, replace(like, epochs=spec.epochs or like.epochs, seed=spec.seed), len(without.train))
+    like = with_epochs(like, spec.epochs) if spec.epochs else like
+    how = spec_for(spec.backbone.name, replace(like, seed=spec.seed), len(without.train))
     with tempfile.TemporaryDirectory() as folder:
-        net, about = pretrain(without, replace(spec.backbone, pretrained=False), how, Path(folder), make_accelerator(device_of(model).type), show=False)
+        net, about = pretrain(without, replace(spec.backbone, pretrained=False), how, Path(folder), make_accelerator(str(device_of(model)), how.precision), show=False)
     if about["state"] == "interrupted":
         raise KeyboardInterrupt
     progress(1.0)

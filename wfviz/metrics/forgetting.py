@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wfviz.backbones import build
-from wfviz.data import Data, Pictures, of_classes
+from wfviz.data import Data, Pictures, forget_set, of_classes
 from wfviz.metrics.agreement import f1, js_divergence
 from wfviz.metrics.cka import linear_cka
 from wfviz.metrics.features import features, layers_of
@@ -29,7 +29,8 @@ TRAIN = 5_000  # random training pictures that are classified
 PROBED = 2_000  # of them a linear probe is fitted on, and as many test pictures it is judged on
 COMPARED = 1_000  # test pictures for CKA
 MAPPED = 200  # test pictures in the map of features
-ATTACKED = 1_000  # pictures of the forget set, and as many of the same classes from the test split
+ATTACKED = 1_000  # pictures of the forget set among those, and of the same classes from the test split, at most
+FEWEST = 200  # members below which they are taken from the whole training split
 OVER = 0.02  # retained accuracy lost beyond which forgetting has gone too far
 
 
@@ -70,7 +71,7 @@ class Judge:
             "js": float(js_divergence(probabilities, reference["logits"].softmax(1)).mean()) if reference else None,
             "js_original": float(js_divergence(probabilities, self.before["logits"].softmax(1)).mean()),
             "zrf": zrf(probabilities[gone], self.untrained["logits"].softmax(1)[gone]),
-            "attack": self._attack(train, test, forget, shadows),
+            "attack": self._attack(model, train, test, forget, shadows),
             "probe": self._probe(train, test, forget),
             "cka": self._cka(test, self.before),
             **({"cka_retrained": self._cka(test, reference)} if reference else {}),
@@ -125,8 +126,11 @@ class Judge:
         both = [self.before] + ([reference] if reference else [])
         return min(self._counts(seen, self.data.test, forget)["acc_r"] for seen in both)
 
-    def _attack(self, train: dict, test: dict, forget: tuple[int, ...], shadows: Sequence[nn.Module]) -> dict:
+    def _attack(self, model: nn.Module, train: dict, test: dict, forget: tuple[int, ...], shadows: Sequence[nn.Module]) -> dict:
+        whole = forget_set(self.data.train, forget).sample(ATTACKED, self.seed)
         pairs = [(seen, pictures, of_classes(pictures, forget).cpu().nonzero()[:ATTACKED, 0]) for seen, pictures in ((train, self.train), (test, self.data.test))]
+        if len(pairs[0][2]) < min(FEWEST, len(whole)):
+            pairs[0] = (self._seen(model, whole), whole, torch.arange(len(whole)))
         (members, y), (others, z) = [(seen["logits"][gone], pictures.labels.cpu()[gone]) for seen, pictures, gone in pairs]
         found = attacks(members, y, others, z, seed=self.seed)
         if len(shadows) > 1:
@@ -138,12 +142,14 @@ class Judge:
         return found
 
     def _probe(self, train: dict, test: dict, forget: tuple[int, ...]) -> dict[str, float]:
-        """Recall of the forgotten classes by a linear probe on every layer."""
+        """Recall of the forgotten classes by a linear probe on every layer; nothing where it was fitted, or is judged, without them."""
         y, judged = self.train.labels.cpu()[self.fitted], self.data.test.labels.cpu()[self.some]
-        found = {}
+        there, found = [c for c in forget if (y == c).any() and (judged == c).any()], {}
+        if not there:
+            return found
         for layer in self.layers:
             recall = probe(train[layer][self.fitted], y, test[layer][self.some], judged, seed=self.seed)
-            found[layer] = float(np.nanmean([recall[c] for c in forget]))
+            found[layer] = float(np.mean([recall[c] for c in there]))
         return found
 
     def _cka(self, seen: dict, other: dict) -> dict[str, float]:
