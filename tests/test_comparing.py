@@ -11,7 +11,7 @@ import torch
 
 from wfviz import backbones, checkpoints, methods, pretraining
 from wfviz.cli import main
-from wfviz.comparing import COMPARISON
+from wfviz.comparisons import COMPARISON
 from wfviz.data import load_data
 from wfviz.methods import registry, retrain
 from wfviz.pictures import normalize

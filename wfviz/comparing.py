@@ -22,6 +22,7 @@ from torch import nn
 
 from wfviz.backbones import build
 from wfviz.checkpoints import versions
+from wfviz.comparisons import COMPARISON, FORMAT
 from wfviz.data import Data
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
@@ -30,8 +31,7 @@ from wfviz.metrics.forgetting import Judge
 from wfviz.specs import BackboneSpec, PretrainSpec
 from wfviz.training import Log
 
-COMPARISON, ROWS, MODELS = "comparison.json", "rows", "models"
-FORMAT = 1
+ROWS, MODELS = "rows", "models"
 MEASURES = 1  # raised when the same network would be judged differently: older rows are then done again
 REFERENCE = "retrain"
 

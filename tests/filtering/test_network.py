@@ -130,10 +130,10 @@ def test_a_network_that_uses_our_own_names(roughen, literal):
     state = net.backbone_state()
     assert state.keys() == plain.state_dict().keys()
     assert all(torch.equal(state[key], value) for key, value in plain.state_dict().items())
-    other = WFNet(Named(), 3).double()
-    other.load_backbone_state(state)
+    other = Named().double()
+    other.load_state_dict(state)
     x = torch.randn(4, 1, 9, 9, dtype=torch.float64)
-    assert torch.equal(other(x), net(x))
+    assert torch.equal(WFNet(other, 3)(x), net(x))
     torch.testing.assert_close(net(x, forget=1), literal(plain, net, x, [(1,)] * 4))
 
 

@@ -100,11 +100,3 @@ def test_spread_names_the_worst():
     values = np.array([0.5, np.nan, 0.25, 1.0])
     assert spread(values, ("a", "b", "c", "d"), np.argmin) == pytest.approx({"mean": 1.75 / 3, "std": np.std([0.5, 0.25, 1.0]), "worst": 0.25, "worst_class": "c"})
     assert spread(values, ("a", "b", "c", "d"), np.argmax)["worst_class"] == "d"
-
-
-def test_splits_are_put_together():
-    one, other = (Evaluation({s: np.ones(2)}, {s: np.ones((3, 2))}, {}, {s: np.ones((2, 2))}) for s in ("test", "train"))
-    both = one.with_split(other)
-    assert both.splits == ("test", "train") and one.splits == ("test",)
-    newer = Evaluation({"test": np.zeros(2)}, {"test": np.zeros((3, 2))}, {}, {"test": np.zeros((2, 2))})
-    assert both.with_split(newer).counts["test"].sum() == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wfviz import checkpoints, pretraining
 from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, plain_network, pretrained, words
+from wfviz.comparisons import COMPARISON
 from wfviz.errors import WfvizError
 from wfviz.filtering.gates import class_index
 from wfviz.specs import PretrainSpec
@@ -45,7 +46,7 @@ def compare(args: argparse.Namespace) -> int:
     if args.overwrite:  # not before everything that was asked for is known to be right
         for part in (comparing.ROWS, comparing.MODELS):
             shutil.rmtree(folder / part, ignore_errors=True)
-        (folder / comparing.COMPARISON).unlink(missing_ok=True)
+        (folder / COMPARISON).unlink(missing_ok=True)
     try:
         comparing.compare(plan, origin, data.to(accelerator.device), folder, card={"command": command_line(args.argv)})
     except KeyboardInterrupt:

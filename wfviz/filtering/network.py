@@ -172,12 +172,6 @@ class WFNet(nn.Module):
                 state[f"{outer if outer in wrappers else owner}.{leaf}".removeprefix(".")] = value
         return state
 
-    def load_backbone_state(self, state: dict[str, Tensor]) -> None:
-        """Copy a backbone's own state in; keys and shapes must fit."""
-        with torch.no_grad():
-            for key, value in self.backbone_state().items():
-                value.copy_(state[key])
-
     def class_index(self, name: str | int) -> int:
         """Index of a class given by name or number; WfvizError names the nearest."""
         return gates.class_index(name, self.classes)

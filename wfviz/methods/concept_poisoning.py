@@ -90,8 +90,9 @@ def unlearn(model, forget, data, spec, progress):
     head = model.get_submodule(find_head(model, len(data.classes)))
     some = kept.sample(spec.samples, spec.seed)
     labels = torch.cat([gone.labels, some.labels]).to(device)
-    features = torch.cat([penultimate(model, head, side, data.inputs) for side in (gone, some)])
-    attributions = concepts(head, features, labels, features.mean(0, keepdim=True))
+    features, part = [penultimate(model, head, side, data.inputs) for side in (gone, some)], len(gone) / len(data.train)
+    mean = part * features[0].mean(0, keepdim=True) + (1 - part) * features[1].mean(0, keepdim=True)  # of the training pictures
+    attributions = concepts(head, torch.cat(features), labels, mean)
     known = profiles(attributions, labels, len(data.classes))
     wrong = other_labels(forget, len(data.classes), len(gone), spec.seed, 0).to(device)
     lies = poisoned(attributions[: len(gone)], labels[: len(gone)], known, forget, spec.targeted, wrong)

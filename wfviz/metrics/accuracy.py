@@ -40,10 +40,6 @@ class Evaluation:
     def splits(self) -> tuple[str, ...]:
         return tuple(self.counts)
 
-    def with_split(self, other: Evaluation) -> Evaluation:
-        """This one and the splits of another, which win."""
-        return Evaluation(*({**getattr(self, k), **getattr(other, k)} for k in PARTS))
-
 
 PARTS = ("counts", "correct", "confusion", "taken_for")
 
