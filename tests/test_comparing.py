@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from wfviz import backbones, checkpoints, methods, pretraining
+from wfviz import backbones, checkpoints, methods, pretraining, training
 from wfviz.cli import main
 from wfviz.comparisons import COMPARISON
 from wfviz.data import load_data
@@ -144,6 +145,36 @@ def test_an_interrupted_comparison_goes_on(tmp_path, runs, capsys):
     assert main([*command, "--resume"]) == 0
     assert [r["forget"] for r in compared(out)["rows"]] == [2, 5, 7]
     assert runs == [("zero_head", 2), ("zero_head", 5), ("zero_head", 7)]  # its text is another: an own method that was rewritten
+
+
+def test_an_interrupted_retraining_goes_on(tmp_path, runs, monkeypatch):
+    """It takes the steps that are left, ends where one without interruption ends, and its seconds are those of all parts."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    command = [*COMPARE, "--methods", "retrain", "--set", "retrain.epochs=2", "--classes", "3", "--relearn", "0", "--out"]
+    rates, shares, cycle, reach = [], [], pretraining.one_cycle, training.Log.reach
+
+    def stops_once(step, total):
+        rates.append(step)
+        if step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return cycle(step, total)
+
+    monkeypatch.setattr(training.Log, "reach", lambda log, done: (shares.append(done), reach(log, done)))
+    with monkeypatch.context() as stopped:
+        stopped.setattr(pretraining, "one_cycle", stops_once)
+        assert main([*command, str(out)]) == 130
+    state, = (out / "models").iterdir()
+    before = pretraining.seconds_of(state)
+    assert rates == [0, 1, 2, 3, 4] and 0 < shares[-1] < 1 and before > 0
+    monkeypatch.setattr(pretraining, "one_cycle", lambda step, total: rates.append(step) or cycle(step, total))
+    assert main([*command, str(out), "--resume"]) == 0
+    again, rates[:] = list(rates), []
+    assert main([*command, str(whole)]) == 0
+    assert again == rates and shares[-1] == 1
+    (one, a), (other, b) = ((next((folder / "models").iterdir()), compared(folder)["rows"][0]) for folder in (out, whole))
+    assert one.is_file() and one.name == other.name and a["splits"] == b["splits"] and a["seconds"] > before
+    tensors = load_file(one), load_file(other)
+    assert all(torch.equal(value, tensors[1][key]) for key, value in tensors[0].items() if key != "seconds")
 
 
 def test_an_original_that_was_interrupted_is_trained_to_its_end(tmp_path, capsys, monkeypatch):

@@ -231,6 +231,7 @@ def test_half_written_line_of_the_log_is_left_out(tmp_path):
     [
         ("untraining:  45%|####5     | 45/100 [00:10<01:02,  4.3it/s, loss=1]", "untraining", 0.45, 11.0),
         ("noise\rinsertion and deletion:  40%|████      | 4/10 [00:08<1:00:13,  2.29s/class]", "insertion and deletion", 0.4, 3613.0),
+        ("retrain, 3:  18%|█▊        | 0.36/2 [00:08<00:38, 23.45s/it]", "retrain, 3", 0.18, 38.0),
         (" 12%|█▏        | 20/170 [00:01<00:09, 15.0MB/s]", "downloading", 0.12, 9.0),
         ("evaluating test:   0%|          | 0/3960 [00:00<?, ?pic/s]", "evaluating test", 0.0, None),
         ("no bar at all", "untraining", 0.4, 12.0),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 
 import pytest
@@ -141,6 +142,15 @@ def test_a_log_goes_on_where_the_run_does(tmp_path):
     with Log(path, "second", 30, show=False):
         pass
     assert {(e["phase"], e["step"]) for e in lines(path) if "loss" in e} == {("first", 10), ("first", 20), ("first", 30)}
+
+
+def test_a_part_of_a_step_moves_the_bar(capsys):
+    with Log(None, "comparing", 3) as log:
+        log.bar.mininterval = 0
+        for done in (0.123, 1.0, 1 + 1 / 3, 3):
+            log.reach(done)
+        states = capsys.readouterr().err.split("\r")
+    assert [re.search(r" ([\d.]+)/3 \[", state)[1] for state in states if "/3" in state] == ["0", "0.12", "1", "1.33", "3"]
 
 
 def test_only_the_main_process_writes(tmp_path):

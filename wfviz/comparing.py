@@ -2,7 +2,8 @@
 
 A comparison is a folder: `comparison.json` holds all that the pages read and is whole after every row; `rows/`
 keeps each finished row under a name that says what it depends on, so that nothing is done twice, also not after an
-interruption or by a longer comparison in the same folder; `models/` keeps the retrained networks.
+interruption or by a longer comparison in the same folder; `models/` keeps the retrained networks, and the state of one
+that is still in training.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -26,8 +28,9 @@ from wfviz.comparisons import COMPARISON, FORMAT
 from wfviz.data import Data
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
-from wfviz.methods import Method, MethodSpec, get
+from wfviz.methods import Method, MethodSpec, Progress, get
 from wfviz.metrics.forgetting import Judge
+from wfviz.pretraining import seconds_of
 from wfviz.specs import BackboneSpec, PretrainSpec
 from wfviz.training import Log
 
@@ -90,10 +93,10 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     with Log(folder / "log.jsonl", "comparing", len(jobs), 0, show) as log:
         for done, (method, seed, c) in enumerate(jobs, 1):
             log.bar.set_description(f"{method.name}, {data.classes[c]}")
-            row = rows[method.name, seed, c] = bench.row(method, seed, c)
+            row = rows[method.name, seed, c] = bench.row(method, seed, c, lambda part, before=done - 1: log.reach(before + part))
             sorted_rows = [rows[key] for name in chosen for s in plan.seeds for k in plan.forget if (key := (name, s, k)) in rows]
             write_json(folder / COMPARISON, {**about, "rows": sorted_rows}, indent=None)
-            log.bar.update()
+            log.reach(done)
             found = {f"{split}_{k}": v[k] for split, v in row.get("splits", {}).items() for k in ("acc_r", "acc_f")}
             log.write(done, **found)
     return {**about, "rows": sorted_rows}
@@ -108,7 +111,7 @@ class _Bench:
         self.prepared: dict[tuple[str, int], tuple[object, float]] = {}
         self.beside: tuple[tuple[int, int], nn.Module | None] | None = None
 
-    def row(self, method: Method, seed: int, c: int) -> dict:
+    def row(self, method: Method, seed: int, c: int, progress: Progress) -> dict:
         """One method, one class: from the disk if it was done before."""
         spec = self._spec(method, seed)
         beside = self._spec(self.chosen[REFERENCE], seed).digest() if REFERENCE in self.chosen else ""
@@ -123,7 +126,7 @@ class _Bench:
             "forget": c, "seed": seed, "settings": spec.settings,
         }
         try:
-            row |= {"state": "done", **self._measured(method, spec, c)}
+            row |= {"state": "done", **self._measured(method, spec, c, progress)}
         except Exception as error:  # a method of somebody's own raises what it likes; the others go on
             reason = str(error).splitlines()[0] if str(error) else ""
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}
@@ -131,42 +134,46 @@ class _Bench:
             write_json(path, row)
         return row
 
-    def _measured(self, method: Method, spec: MethodSpec, c: int) -> dict:
-        once = self._once(method, spec)
+    def _measured(self, method: Method, spec: MethodSpec, c: int, progress: Progress) -> dict:
+        once = self._once(method, spec, progress)
         if method.name == REFERENCE:
-            model, seconds = self._reference(spec.seed, c)
+            model, seconds = self._reference(spec.seed, c, progress)
         else:
             start = time.monotonic()
-            model = method.run(self.origin.model, (c,), self.data, spec, prepared=once[0])
+            model = method.run(self.origin.model, (c,), self.data, spec, progress, once[0])
             seconds = time.monotonic() - start
         size = sum(t.numel() * t.element_size() for t in model.state_dict().values())
         stored = method.stored(once[0] if once[0] is not None else model, self.data) if method.stored else size
         retrained = model if method.name == REFERENCE else self._retrained(spec.seed, c)
-        found = self.judge.judge(model, (c,), retrained, relearned=method.relearns, shadows=self._shadows(spec.seed, c))
+        found = self.judge.judge(model, (c,), retrained, relearned=method.relearns, shadows=self._shadows(spec.seed, c, progress))
         return {"seconds": round(seconds, 3), "once_seconds": round(once[1], 3), "bytes": stored, **found}
 
-    def _once(self, method: Method, spec: MethodSpec) -> tuple[object, float]:
+    def _once(self, method: Method, spec: MethodSpec, progress: Progress) -> tuple[object, float]:
         """What a method prepares for all classes, and the seconds that took."""
         key = (method.name, spec.seed)
         if key not in self.prepared:
             start = time.monotonic()
-            made = method.prepare(self.origin.model, self.data, spec)
+            made = method.prepare(self.origin.model, self.data, spec, progress)
             self.prepared[key] = (made, time.monotonic() - start if method.once else 0.0)
         return self.prepared[key]
 
     # --- retrained networks ---------------------------------------------------------------------
 
-    def _reference(self, seed: int, c: int) -> tuple[nn.Module, float]:
-        """The retrained network of a class and the seconds it took; trained and kept if it is not there yet."""
+    def _reference(self, seed: int, c: int, progress: Progress) -> tuple[nn.Module, float]:
+        """The retrained network of a class and the seconds it took; trained and kept if it is not there yet.
+
+        Its training goes on where an interruption left it.
+        """
         method = self.chosen[REFERENCE]
         spec = self._spec(method, seed)
         path = self._kept(spec, c)
         model, seconds = self._load(path)
         if model is None:
-            start = time.monotonic()
-            model = method.run(self.origin.model, (c,), self.data, spec)
-            seconds = time.monotonic() - start
+            part, start = path.with_suffix(""), time.monotonic()
+            model = method.run(self.origin.model, (c,), self.data, replace(spec, folder=part), progress)
+            seconds = seconds_of(part) or time.monotonic() - start  # of all its parts, where it was interrupted
             self._save(path, model, seconds)
+            shutil.rmtree(part, ignore_errors=True)
         return model, seconds
 
     def _retrained(self, seed: int, c: int) -> nn.Module | None:
@@ -177,11 +184,11 @@ class _Bench:
             self.beside = ((seed, c), self._load(self._kept(self._spec(self.chosen[REFERENCE], seed), c))[0])
         return self.beside[1]
 
-    def _shadows(self, seed: int, c: int) -> list[nn.Module]:
+    def _shadows(self, seed: int, c: int, progress: Progress) -> list[nn.Module]:
         """Networks of other seeds that never saw the class, for LiRA; it needs two."""
         if REFERENCE not in self.chosen or len(self.plan.seeds) < 3:
             return []
-        return [self._reference(other, c)[0] for other in self.plan.seeds if other != seed]
+        return [self._reference(other, c, progress)[0] for other in self.plan.seeds if other != seed]
 
     def _kept(self, spec: MethodSpec, c: int) -> Path:
         return self.folder / MODELS / f"{spec.method}-{c}-{spec.seed}-{self._key(spec, c)}.safetensors"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from wfviz.backbones import build, recipe
@@ -72,10 +75,11 @@ def pretrain(
     earlier: float = 0,
     resume: bool = False,
     show: bool = True,
+    progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[nn.Module, dict]:
     """Train `backbone` on the training split; what is learned is kept in `folder` after every epoch,
     every `KEEP_EVERY` seconds, and when it is interrupted. It goes on from the network `start`, if given, which has seen the
-    pictures for `earlier` epochs: they come in the orders and places that follow.
+    pictures for `earlier` epochs: they come in the orders and places that follow. progress is told the part that is done.
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
     "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
@@ -137,6 +141,7 @@ def pretrain(
             opt.step()
             step += 1
             log.bar.update()
+            progress(step / total)
             if step % per_epoch == 0:
                 accuracy = accuracy_of(plain, data.val, data.inputs, size=_size_of(spec, epoch))
                 log.write(step, epoch=step / per_epoch, loss=loss.item(), val_accuracy=accuracy)
@@ -151,6 +156,15 @@ def pretrain(
         "seconds": round(time.monotonic() - began, 1), "val_accuracy": accuracy,
     }
     return accelerator.unwrap_model(net, keep_fp32_wrapper=False).cpu().eval(), about
+
+
+def seconds_of(folder: Path) -> float | None:
+    """Seconds that went into the training whose state lies in `folder`, interruptions left out; None without a state."""
+    try:
+        with safe_open(folder / STATE, "pt") as file:
+            return json.loads(file.metadata()["about"])["seconds"]
+    except FileNotFoundError:
+        return None
 
 
 def resized(x: Tensor, size: int | None) -> Tensor:

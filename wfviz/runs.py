@@ -234,7 +234,7 @@ def output(folder: Path, lines: int = 40) -> list[str]:
     return [line for line in found if line][-lines:]
 
 
-BAR = re.compile(r"^\s*(?:(?P<part>[^|%]+?): +)?(?P<percent>\d+)%\|.*?\| (?P<done>\d+)/\d+ \[[^<]*<(?P<left>[\d:]+)?")
+BAR = re.compile(r"^\s*(?:(?P<part>[^|%]+?): +)?(?P<percent>\d+)%\|.*?\| (?P<done>[\d.]+)/\d+ \[[^<]*<(?P<left>[\d:]+)?")
 
 
 def progress(folder: Path, entries: list[dict]) -> Progress | None:
@@ -244,7 +244,7 @@ def progress(folder: Path, entries: list[dict]) -> Progress | None:
     if bar is None:
         return Progress(last["phase"], last["step"] / last["total"], seconds_left(entries)) if last.get("total") else None
     part = bar["part"] or "downloading"
-    left = seconds_left(entries, int(bar["done"])) if part == last.get("phase") else None
+    left = seconds_left(entries, float(bar["done"])) if part == last.get("phase") else None
     if left is None and bar["left"]:
         left = float(sum(int(n) * 60**i for i, n in enumerate(reversed(bar["left"].split(":")))))
     return Progress(part, min(1.0, int(bar["percent"]) / 100), left)

@@ -132,7 +132,7 @@ class Log:
     def __init__(self, path: Path | None, phase: str, total: int, done: int = 0, show: bool = True, main: bool = True):
         self.path, self.phase, self.total = path if main else None, phase, total
         self.first, self.start = done, time.monotonic()
-        self.bar = tqdm(total=total, initial=done, desc=phase, disable=not (show and main), dynamic_ncols=True)
+        self.bar = tqdm(total=total, initial=done, desc=phase, disable=not (show and main), dynamic_ncols=True, miniters=0)
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.keep_until(done)
@@ -150,6 +150,11 @@ class Log:
             return entry.get("phase") != self.phase or (done > 0 and entry["step"] <= done)
         except (ValueError, AttributeError, KeyError, TypeError):  # cut off by a crash
             return False
+
+    def reach(self, done: float) -> None:
+        """Move the bar; a part of a step counts."""
+        self.bar.n = int(done) if done == int(done) else round(done, 2)
+        self.bar.update(0)
 
     def write(self, step: int, **values: float) -> None:
         self.bar.set_postfix({k: f"{v:.3g}" for k, v in values.items() if isinstance(v, float)})

@@ -38,6 +38,7 @@ class MethodSpec:
 
     backbone: how an untrained network of the same architecture is built; methods that train one need it.
     pretraining: how the original was trained, where that is known.
+    folder: where a method that takes long may keep what it has done, to go on from there; None: nowhere.
     """
 
     method: str
@@ -45,6 +46,7 @@ class MethodSpec:
     seed: int = 0
     backbone: BackboneSpec | None = None
     pretraining: PretrainSpec | None = None
+    folder: Path | None = None
 
     def __getattr__(self, name: str):
         try:

@@ -1,13 +1,14 @@
 """The reference of exact unlearning: a network that never saw the class, trained like the original."""
 
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from wfviz.errors import WfvizError
 from wfviz.methods.finetuning import device_of
 from wfviz.methods.registry import method, retain_set
-from wfviz.pretraining import pretrain, spec_for, with_epochs
+from wfviz.pretraining import STATE, pretrain, spec_for, with_epochs
 from wfviz.specs import PretrainSpec
 from wfviz.training import make_accelerator
 
@@ -21,9 +22,13 @@ def unlearn(model, forget, data, spec, progress):
     like = spec.pretraining or PretrainSpec()
     like = with_epochs(like, spec.epochs) if spec.epochs else like
     how = spec_for(spec.backbone.name, replace(like, seed=spec.seed), len(without.train))
-    with tempfile.TemporaryDirectory() as folder:
-        net, about = pretrain(without, replace(spec.backbone, pretrained=False), how, Path(folder), make_accelerator(str(device_of(model)), how.precision), show=False)
+    accelerator = make_accelerator(str(device_of(model)), how.precision)
+    with nullcontext(spec.folder) if spec.folder else tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        net, about = pretrain(
+            without, replace(spec.backbone, pretrained=False), how, folder, accelerator,
+            resume=(folder / STATE).exists(), show=False, progress=progress,
+        )
     if about["state"] == "interrupted":
         raise KeyboardInterrupt
-    progress(1.0)
     return net.to(device_of(model))
