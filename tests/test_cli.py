@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 import wfviz
-from wfviz import backbones, checkpoints, pretraining
+from wfviz import backbones, checkpoints, pretraining, untraining
 from wfviz.backbones import CNN
 from wfviz.cli import main
 from wfviz.data import load_data
@@ -330,6 +330,17 @@ def test_ctrl_c_leaves_a_usable_checkpoint_and_resume_finishes(trained, capsys, 
     one, other = (load_file(path / checkpoints.WEIGHTS) for path in (folder, trained / "wfnet"))
     assert all(torch.equal(one[key], other[key]) for key in other)  # as if it had never been interrupted
     assert checkpoints.read_card(folder)["metrics"] == checkpoints.read_card(trained / "wfnet")["metrics"]
+
+
+def test_half_the_precision_is_for_what_is_finished(trained, capsys, tmp_path, monkeypatch):
+    """An interrupted run goes on from what it froze, not from that rounded to float16."""
+    words = ("untrain", *SHORT, "--from", trained / "classifier", "--half", "--no-evaluate", "--out")
+    monkeypatch.setitem(untraining.SCHEDULES, "cosine", lambda step, _: (step == 1 and signal.raise_signal(signal.SIGINT)) or 1.0)
+    assert [run(capsys, *words, tmp_path / "a", *more)[0] for more in ([], ["--resume"])] == [130, 0]
+    monkeypatch.setitem(untraining.SCHEDULES, "cosine", lambda *_: 1.0)
+    assert run(capsys, *words, tmp_path / "b")[0] == 0
+    parts, whole = (load_file(tmp_path / name / checkpoints.WEIGHTS) for name in "ab")
+    assert all(torch.equal(parts[key], whole[key]) for key in whole) and whole["backbone.conv1.weight"].dtype == torch.float16
 
 
 def test_ctrl_c_while_the_classifier_is_trained_first(capsys, tmp_path, monkeypatch):

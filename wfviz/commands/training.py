@@ -64,7 +64,7 @@ def untrain(args: argparse.Namespace) -> int:
     net.to(accelerator.device)
     card = {**card_of(args, data, backbone), "pretraining": made}
     if accelerator.is_main_process and not resume:  # with the backbone in place, an interrupted run can go on alone
-        checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": "started"}}, half=args.half)
+        checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": "started"}})
     quiet = spec.learn_from != SYNTHETIC or not accelerator.is_main_process
     with tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
         learned = learning_data(data, spec.learn_from, net.eval(), args.data_root, args.seed, lambda done: bar.update(round(100 * done) - bar.n))
@@ -72,7 +72,7 @@ def untrain(args: argparse.Namespace) -> int:
     card["untraining"] = {**asdict(spec), **about}
     net.requires_grad_(False).eval()
     if accelerator.is_main_process:
-        checkpoints.save(net, folder, card, half=args.half)
+        checkpoints.save(net, folder, card, half=args.half and about["state"] != "interrupted")  # what goes on goes on exactly
         if about["state"] != "interrupted":
             (folder / untraining.STATE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
