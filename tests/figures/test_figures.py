@@ -171,6 +171,18 @@ def test_width_of_a_line_grows_with_the_closed_share():
     assert widths == sorted(widths) and widths[0] < widths[-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("fc1", ["fc1"]), ("layer4.1.conv1", ["layer4.1.conv1"]), ("layer4.0.downsample.0", ["layer4.0.", "downsample.0"]),
+        ("blocks.10.attn.qkv", ["blocks.10.", "attn.qkv"]), ("a_name_without_a_point", ["a_name_without_a_point"]),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_layer_stands_in_two_lines(name, lines):
+    """Beside its band, where one line of it would be cut off at the left."""
+    assert graph.two_lines(name) == lines
+
+
 def test_empty_graph_is_drawn():
     assert graph.filter_class_figure(nx.Graph(), [], None).layout.height == graph.HEIGHT
 

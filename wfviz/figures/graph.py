@@ -22,7 +22,8 @@ LIGHT = (0.09, 0.38, 0.8)  # opacity of lines far from, near and in what is aske
 HEIGHT = 560
 MOST_CLASSES = 40  # drawn at once
 GAP = 1.0  # between two bands, in places of a filter
-LETTER = 0.0125  # width of a letter beside a band, in units of the distance between the sides
+LETTER = 0.017  # width of a letter beside a band, in units of the distance between the sides
+LINE = 14  # letters of a layer's name in one line
 
 
 def bucket(weight: float) -> int:
@@ -122,6 +123,14 @@ def layer_names(names: Sequence[str]) -> dict[str, str]:
     }
 
 
+def two_lines(name: str) -> list[str]:
+    """A layer's name, broken after a point where it is longer than one line."""
+    if len(name) <= LINE:
+        return [name]
+    end = name.rfind(".", 0, LINE) + 1
+    return [name[:end], name[end:]] if end else [name]
+
+
 def lit_lines(graph: nx.Graph, n_classes: int, forgotten: int | None = None) -> list[tuple[int, int, str, float]]:
     """Every line as (filter, class, colour, width in pixels), for whoever lights it."""
     return [
@@ -136,7 +145,7 @@ def _bands(figure, filters, bands, places, room) -> float:
     names = list(dict.fromkeys(bands))
     if names in ([], [""]):
         return 0.0
-    short = layer_names(names)
+    short = {name: two_lines(least) for name, least in layer_names(names).items()}
     half = 0.4 / max(len(filters) + GAP * (len(names) - 1), 1)
     for name in names:
         inside = [places[f] for f, band in zip(filters, bands, strict=True) if band == name]
@@ -145,10 +154,10 @@ def _bands(figure, filters, bands, places, room) -> float:
             line={"color": style.QUIET, "width": 2},
         )  # fmt: skip
         figure.add_annotation(
-            x=-room, y=(min(inside) + max(inside)) / 2, text=style.label(short[name]), showarrow=False,
-            xanchor="right", xshift=-5, hovertext=style.label(name, 60), font={"size": 12, "color": style.TEXT},
+            x=-room, y=(min(inside) + max(inside)) / 2, text="<br>".join(style.label(line, LINE) for line in short[name]), showarrow=False,
+            xanchor="right", xshift=-5, align="right", hovertext=style.label(name, 60), font={"size": 12, "color": style.TEXT},
         )  # fmt: skip
-    return 0.02 + LETTER * min(max(len(short[name]) for name in names), 20)
+    return 0.02 + LETTER * min(max(len(line) for lines in short.values() for line in lines), LINE)
 
 
 def _lines(graph, left, right, n_classes, forgotten, asked):
