@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from wfviz import data as data_module
-from wfviz.data import Data, FilePictures, Pictures, augment, hold_out, load_data, mirrored, names
+from wfviz.data import Data, FilePictures, Pictures, augment, cut_out, hold_out, load_data, mirrored, names
 from wfviz.errors import WfvizError
 from wfviz.specs import InputSpec
 
@@ -317,3 +317,29 @@ def test_the_digest_sees_every_pixel_and_label():
 
 def test_the_registry_names_the_data_sets():
     assert names() == ("digits", "mnist", "cifar10", "cifar100")
+
+
+@pytest.mark.parametrize("side", [1, 4, 5])
+def test_cut_out_as_the_obvious_loop(side):
+    """Every picture misses one square whose centre is one of its pixels; all of them occur."""
+    before = torch.randn(400, 2, 6, 7)
+    got = cut_out(before, side, torch.Generator().manual_seed(1))
+    centres = set()
+    for picture, after in zip(before, got, strict=True):
+        for row in range(6):
+            for column in range(7):
+                expected = picture.clone()
+                for down in range(row - side // 2, row - side // 2 + side):
+                    for right in range(column - side // 2, column - side // 2 + side):
+                        if 0 <= down < 6 and 0 <= right < 7:
+                            expected[:, down, right] = 0
+                if torch.equal(expected, after):
+                    centres.add((row, column))
+                    break
+            else:
+                continue
+            break
+        else:
+            raise AssertionError("no square explains what is missing")
+    assert len(centres) == 6 * 7
+    assert cut_out(before, 0) is before and torch.equal(got, cut_out(before, side, torch.Generator().manual_seed(1)))

@@ -38,7 +38,7 @@ def entries(folder) -> list[tuple]:
 @pytest.mark.parametrize(("name", "optimizer", "part"), [("cnn", "adamw", 0), ("test_resnet", "muon", 0.5), ("squeezenet1_1", "sgd", 0)])  # plain, BatchNorm, dropout
 def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, part, data, tmp_path, monkeypatch):
     backbone, how = spec(name)
-    how = replace(how, optimizer=optimizer, skip_easy=part)
+    how = replace(how, optimizer=optimizer, skip_easy=part, cutout=round(8 * part))
     accelerator = make_accelerator("cpu")
     whole, about = pretrain(data, backbone, how, tmp_path / "whole", accelerator, show=False)
     assert (about["state"], about["epochs"]) == ("done", 3.0) and not whole.training and {p.name for p in (tmp_path / "whole").iterdir()} == {"log.jsonl", STATE}
@@ -130,6 +130,13 @@ def test_sizes_that_cannot_be(name, sizes, why, data, tmp_path):
     backbone, how = spec(name)
     with pytest.raises(WfvizError, match=why):
         pretrain(data, backbone, replace(how, sizes=sizes), tmp_path / "new", make_accelerator("cpu"), show=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_square_that_hides_all(data, tmp_path):
+    backbone, how = spec("cnn")
+    with pytest.raises(WfvizError, match="cutout 33 would hide pictures of 32 px altogether"):
+        pretrain(data, backbone, replace(how, cutout=33), tmp_path / "new", make_accelerator("cpu"), show=False)
     assert not (tmp_path / "new").exists()
 
 

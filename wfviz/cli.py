@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-size", type=_positive(int), default=128)
     sub.add_argument("--sizes", type=_sizes, default=(), metavar="PX,PX,...",
                      help="side of the pictures in equal parts of the epochs, such as 16,24,32: small ones are faster")
+    sub.add_argument("--cutout", type=_from_zero(int), default=0, metavar="PX",
+                     help="hide a square of this side in every picture, elsewhere every time, such as 12 of 32: learns more slowly and further; default: 0")
     sub.add_argument("--skip-easy", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
                      help="leave out this part of the pictures that are known well already, such as 0.5: faster; default: 0")
 
@@ -176,7 +178,8 @@ def _what(sub: argparse.ArgumentParser) -> None:
 
 def _how(sub: argparse.ArgumentParser) -> None:
     _where(sub)
-    sub.add_argument("--precision", default="auto", help="auto, no, bf16 or fp16")
+    sub.add_argument("--precision", default="auto", help="auto (bf16 on a GPU that has it, else no), no, bf16 or fp16; "
+                     "bf16 is faster on CPUs that compute in it (AVX512_BF16, AMX)")
     sub.add_argument("--seed", type=_from_zero(int), default=0)
     again = sub.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from where DIR was interrupted")

@@ -354,6 +354,24 @@ def augment(pictures: Tensor, shift: int, flip: bool | Tensor, generator: torch.
     return pictures[batch, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
+def cut_out(x: Tensor, side: int, generator: torch.Generator | None = None) -> Tensor:
+    """Normalised pictures [B, C, S, S], each with a square of `side` px at a random place set to the mean colour, which is 0.
+
+    Its centre lies anywhere in the picture, so part of it may fall outside (Cutout; DeVries & Taylor 2017,
+    arXiv:1708.04552, section 3.2). `generator` lives on the CPU, so that every device draws the same.
+    """
+    if side == 0:
+        return x
+    b, _, height, width = x.shape
+    first = torch.stack([torch.randint(size, (b,), generator=generator) for size in (height, width)]) - side // 2
+    rows, columns = (
+        (pixel >= start[:, None]) & (pixel < start[:, None] + side)
+        for pixel, start in zip((torch.arange(height), torch.arange(width)), first, strict=True)
+    )
+    inside = (rows[:, None, :, None] & columns[:, None, None, :]).to(x.device)
+    return x.masked_fill(inside, 0.0)
+
+
 def mirrored(indices: Tensor, epoch: int, seed: int) -> Tensor:
     """bool [B]: which pictures an epoch mirrors, every one in every other epoch (Jordan 2024, arXiv:2404.00498, section 3.6).
 

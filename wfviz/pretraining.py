@@ -16,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from wfviz.backbones import build, recipe
-from wfviz.data import Data, Pictures, augment, mirrored
+from wfviz.data import Data, Pictures, augment, cut_out, mirrored
 from wfviz.errors import WfvizError
 from wfviz.pictures import normalize
 from wfviz.skipping import Skipping
@@ -83,11 +83,13 @@ def pretrain(
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
     "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
-    mirrored pictures, part of the easy ones left out (`skip_easy`); the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
+    mirrored pictures with a hidden square (`cutout`), part of the easy ones left out (`skip_easy`); the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
     net = build(backbone) if start is None else start
     _check_sizes(net, backbone, spec)
+    if spec.cutout > backbone.size:
+        raise WfvizError(f"cutout {spec.cutout} would hide pictures of {backbone.size} px altogether; choose a smaller square")
     net = net.to(memory_format=torch.channels_last)  # as fast or up to 1.6 times as fast
     opt = optimizer("momentum" if spec.optimizer == "sgd" else spec.optimizer, _groups(net, spec.weight_decay), spec.lr)
     data = data.to(accelerator.device)
@@ -126,7 +128,7 @@ def pretrain(
                 indices, weights = skipping.choose(indices, step / total, draw)
             mirror = mirrored(indices, seen // per_epoch, spec.seed) if data.flip else False
             pixels = augment(data.train.take(indices), data.shift, mirror, draw)
-            x = resized(normalize(pixels, data.inputs), _size_of(spec, epoch))
+            x = resized(cut_out(normalize(pixels, data.inputs), spec.cutout, draw), _size_of(spec, epoch))
             y = data.train.labels[indices.to(data.train.labels.device)]
             set_lr(opt, spec.lr * one_cycle(step, total))
             net.train()
@@ -143,7 +145,8 @@ def pretrain(
             log.bar.update()
             progress(step / total)
             if step % per_epoch == 0:
-                accuracy = accuracy_of(plain, data.val, data.inputs, size=_size_of(spec, epoch))
+                with accelerator.autocast():
+                    accuracy = accuracy_of(plain, data.val, data.inputs, size=_size_of(spec, epoch))
                 log.write(step, epoch=step / per_epoch, loss=loss.item(), val_accuracy=accuracy)
                 keep_state()
             elif time.monotonic() - kept > KEEP_EVERY:

@@ -23,7 +23,7 @@ HEIGHT = 560
 MOST_CLASSES = 40  # drawn at once
 GAP = 1.0  # between two bands, in places of a filter
 LETTER = 0.017  # width of a letter beside a band, in units of the distance between the sides
-LINE = 14  # letters of a layer's name in one line
+PER_LINE = 14  # letters of a layer's name in one line
 
 
 def bucket(weight: float) -> int:
@@ -125,9 +125,9 @@ def layer_names(names: Sequence[str]) -> dict[str, str]:
 
 def two_lines(name: str) -> list[str]:
     """A layer's name, broken after a point where it is longer than one line."""
-    if len(name) <= LINE:
+    if len(name) <= PER_LINE:
         return [name]
-    end = name.rfind(".", 0, LINE) + 1
+    end = name.rfind(".", 0, PER_LINE) + 1
     return [name[:end], name[end:]] if end else [name]
 
 
@@ -154,10 +154,10 @@ def _bands(figure, filters, bands, places, room) -> float:
             line={"color": style.QUIET, "width": 2},
         )  # fmt: skip
         figure.add_annotation(
-            x=-room, y=(min(inside) + max(inside)) / 2, text="<br>".join(style.label(line, LINE) for line in short[name]), showarrow=False,
+            x=-room, y=(min(inside) + max(inside)) / 2, text="<br>".join(style.label(line, PER_LINE) for line in short[name]), showarrow=False,
             xanchor="right", xshift=-5, align="right", hovertext=style.label(name, 60), font={"size": 12, "color": style.TEXT},
         )  # fmt: skip
-    return 0.02 + LETTER * min(max(len(line) for lines in short.values() for line in lines), LINE)
+    return 0.02 + LETTER * min(max(len(line) for lines in short.values() for line in lines), PER_LINE)
 
 
 def _lines(graph, left, right, n_classes, forgotten, asked):
