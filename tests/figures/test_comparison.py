@@ -184,3 +184,6 @@ def test_paragraph_beside_logit_masking():
 def test_paragraph_without_a_retrained_network():
     said = verdicts.paragraph(own(), {k: v for k, v in four(own(), {}).items() if k != "recognised"}, {}, "“3”", False)
     assert "cannot be said" in said
+    said = verdicts.paragraph(own(), four(own(), {}), {}, "“3”", False)
+    assert "is not recognised any more. That is the only one of the four questions that could be answered." in said
+    assert "retrained network stands" not in said

@@ -26,3 +26,17 @@ def test_trained_like_the_original(known, epochs, original, few, backbone, monke
     recipe = spec_for(backbone.name, PretrainSpec(), len(data.train))
     assert how == replace(known or recipe, epochs=epochs or (known or recipe).epochs, seed=1)
     assert not (data.train.labels == 3).any() and not (data.val.labels == 3).any()
+
+
+@pytest.mark.parametrize(("asked", "used"), [("same", "no"), ("bf16", "bf16")])
+def test_precision_is_the_originals_or_the_one_asked_for(asked, used, original, few, backbone, monkeypatch):
+    seen = []
+
+    def pretrain(_data, _backbone, _how, _folder, accelerator, **_):
+        seen.append(accelerator.mixed_precision)
+        return original, {"state": "done"}
+
+    monkeypatch.setattr(retrain, "pretrain", pretrain)
+    method = methods.get("retrain")
+    method.run(original, (3,), few, method.spec(1, backbone, PretrainSpec(precision="no"), precision=asked))
+    assert seen == [used]

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from wfviz import methods
+from wfviz.errors import WfvizError
 from wfviz.methods.svd import factor, judges, onto_forgotten, patches, projectable, score, second_moments, without_retained
 from wfviz.pictures import normalize
 
@@ -111,3 +112,20 @@ def test_the_best_of_the_grid_is_taken(original, data):
 
     alone = [reached((r,), (f,)) for f in (1.0, 10.0) for r in (1.0, 100.0)]
     assert len(set(alone)) > 1 and reached((1.0, 100.0), (1.0, 10.0)) == max(alone)
+
+
+def test_shares_of_the_layers_are_counted_from_the_head(original, data):
+    svd = methods.get("svd")
+    one = {"alphas_r": (10.0,), "alphas_f": (10.0,)}
+
+    def changed(*shares) -> list[str]:
+        after = svd.run(original, (3,), data, svd.spec(shares=shares, **one))
+        return [name for name, layer in projectable(after).items() if not torch.equal(layer.weight, original.get_submodule(name).weight)]
+
+    assert changed(1.0) == ["conv1", "conv2", "fc1", "fc2", "fc3"] and changed(0.4) == ["fc2", "fc3"] and changed(0.01) == ["fc3"]
+    sides = judges(data, (3,), 500, 0)
+    both, *alone = (score(svd.run(original, (3,), data, svd.spec(shares=s, **one)), *sides, data.inputs) for s in ((1.0, 0.4), (1.0,), (0.4,)))
+    assert len(set(alone)) == 2 and both == max(alone)
+    for wrong in (0.0, 1.5):
+        with pytest.raises(WfvizError, match="part of the layers"):
+            changed(wrong)

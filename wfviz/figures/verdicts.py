@@ -171,6 +171,8 @@ def paragraph(own: Evidence, verdicts: dict[str, Verdict], masked: dict[str, Ver
     first = f"With {own.title}, {whose} {said}."
     if len(held) == len(asked) == len(QUESTIONS):
         ruling = "On all four questions it stands where a network stands that never saw the class: as far as they reach, it is gone."
+    elif held == ["recognised"] == list(asked):  # what a masked logit does as well, and no other network has to be there for
+        ruling = "That is the only one of the four questions that could be answered."
     elif len(held) == len(asked):
         ruling = f"On the {count(len(asked), 'question')} that could be asked it stands where a retrained network stands."
     elif "recognised" not in held:

@@ -10,6 +10,9 @@ Since Λ is a function of σ² alone, P = α C ((α − 1) C + I)⁻¹ with C = 
 decomposition, from one Cholesky factor. α_r and α_f are those of a grid with the highest Acc_r · (1 − Acc_f), their score,
 here on validation pictures (training pictures where those are too few); a pair that forgets all and costs nothing there ends the search. Left as they are: biases,
 normalisations and grouped convolutions.
+
+The source projects every layer, and so does the default. `shares` may name parts of the layers, counted from the head, that are
+tried instead or beside: what the first layers read of a class, they read of the others too, and losing it costs retained accuracy.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wfviz.data import Data, Pictures
+from wfviz.errors import WfvizError
 from wfviz.methods.finetuning import device_of, in_order
 from wfviz.methods.registry import forget_set, method, retain_set
 from wfviz.pretraining import accuracy_of
@@ -107,27 +111,31 @@ def judges(data: Data, forget: tuple[int, ...], limit: int, seed: int) -> tuple[
 
 
 @method("svd", "SVD class forgetting", source="Kodge et al. 2024, Algorithm 1", samples=900, patches=3000, judged=500,
-        alphas_r=(10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0), alphas_f=(3.0, 10.0, 30.0))
+        alphas_r=(10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0), alphas_f=(3.0, 10.0, 30.0), shares=(1.0,))
 @torch.no_grad()
 def unlearn(model, forget, data, spec, progress):
-    """samples: pictures of either side for the activations, of which `patches` rows a layer. judged: validation pictures."""
+    """samples: pictures of either side for the activations, of which `patches` rows a layer. judged: validation pictures. shares: each in (0, 1]."""
+    if not all(0 < share <= 1 for share in spec.shares):
+        raise WfvizError(f"shares is {spec.shares}; each is a part of the layers, over 0 and at most 1")
     sides = [of(data.train, forget).sample(spec.samples, spec.seed) for of in (retain_set, forget_set)]
     c_r, c_f = (second_moments(model, side, data.inputs, limit=spec.patches, seed=spec.seed) for side in sides)
     layers = {name: layer for name, layer in projectable(model).items() if name in c_r}
     before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     kept, gone = judges(data, forget, spec.judged, spec.seed)
     goal, best, chosen = accuracy_of(model, kept, data.inputs), -1.0, before
-    grid = [(alpha_f, alpha_r) for alpha_f in spec.alphas_f for alpha_r in spec.alphas_r]
+    grid = [(share, alpha_f, alpha_r) for share in spec.shares for alpha_f in spec.alphas_f for alpha_r in spec.alphas_r]
     left: dict[float, dict[str, Tensor]] = {}  # W (I − P_r) for every α_r
     roots, rooted = {}, None
-    for tried, (alpha_f, alpha_r) in enumerate(grid):
+    for tried, (share, alpha_f, alpha_r) in enumerate(grid):
         if alpha_f != rooted:
             roots, rooted = {name: factor(c_f[name], alpha_f) for name in layers}, alpha_f
         if alpha_r not in left:
             left[alpha_r] = {name: without_retained(w.flatten(1), c_r[name], alpha_r) for name, w in before.items()}
+        deep = list(layers)[-max(1, round(share * len(layers))):]
         for name, layer in layers.items():
-            removed = onto_forgotten(left[alpha_r][name], c_f[name], alpha_f, roots[name])
-            layer.weight.copy_(before[name] - removed.view_as(before[name]))
+            layer.weight.copy_(before[name])
+            if name in deep:
+                layer.weight -= onto_forgotten(left[alpha_r][name], c_f[name], alpha_f, roots[name]).view_as(layer.weight)
         reached = score(model, kept, gone, data.inputs)
         if reached > best:
             best, chosen = reached, {name: layer.weight.clone() for name, layer in layers.items()}
