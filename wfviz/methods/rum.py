@@ -58,9 +58,9 @@ def inner_method(name: str) -> Method:
     return inner
 
 
-@method("rum", "RUM", source="Zhao et al. 2024 (abstract)", inner="salun", parts=3, by="confidence")
+@method("rum", "RUM", source="Zhao et al. 2024 (abstract)", inner="salun", parts=3, by="confidence", steps=0, lr=0.0)
 def unlearn(model, forget, data, spec, progress):
-    """inner: a method of the registry. parts: groups, at least 1. by: confidence or features."""
+    """inner: a method of the registry. parts: groups, at least 1. by: confidence or features. steps, lr: of `inner`, 0: its own."""
     if spec.by not in ("confidence", "features"):
         raise WfvizError(f"by is {spec.by!r}; it can be confidence or features")
     if spec.parts < 1:
@@ -69,8 +69,10 @@ def unlearn(model, forget, data, spec, progress):
     head = model.get_submodule(find_head(model, len(data.classes)))
     features = penultimate(model, head, gone, data.inputs).flatten(1) if spec.by == "features" else None
     groups = refine(confidence(model, gone, data.inputs), spec.parts, features, spec.seed)
-    steps = {"steps": max(1, inner.settings["steps"] // len(groups))} if "steps" in inner.settings else {}
+    changes = {key: value for key, value in (("steps", spec.steps), ("lr", spec.lr)) if value}
+    if steps := {**inner.settings, **changes}.get("steps"):
+        changes["steps"] = max(1, steps // len(groups))
     for place, part in enumerate(groups):
-        how = inner.spec(spec.seed + place, spec.backbone, spec.pretraining, **steps)
+        how = inner.spec(spec.seed + place, spec.backbone, spec.pretraining, **changes)
         model = inner.unlearn(model, forget, only(data, forget, part), how, lambda done, place=place: progress((place + done) / len(groups)))
     return model
