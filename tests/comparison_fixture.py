@@ -61,7 +61,7 @@ def row(rng: np.random.Generator, method: str, forget: int, seed: int) -> dict:
         "cka_retrained": {layer: float(0.95 - 0.1 * i) for i, layer in enumerate(LAYERS)},
         "map": {
             "labels": labels.tolist(), "x": (4 * np.cos(labels * 0.63) + 0.6 * x).round(2).tolist(),
-            "y": (4 * np.sin(labels * 0.63) + 0.6 * y).round(2).tolist(),
+            "y": (4 * np.sin(labels * 0.63) + 0.6 * y).round(2).tolist(), "umap_x": (labels + 0.1 * x).tolist(), "umap_y": (labels + 0.1 * y).tolist(),
         },
         "over_forgetting": bool(acc_r < 0.95),
     }  # fmt: skip

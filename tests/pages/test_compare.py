@@ -90,6 +90,21 @@ def test_any_two_methods(compare, shown, view):
         assert f"{first} takes" in shown(test) and f"{second} takes" in shown(test)
 
 
+def test_map_by_umap_where_every_network_has_one(compare, shown, stored, tmp_path):
+    test = compare(forget="3", beside="features")
+    assert "in the PCA plane" in shown(test)
+    widget(test, "segmented_control", "projection").set_value("UMAP").run()
+    assert not test.exception and "by UMAP of the original's features" in shown(test)
+    made = json.loads((stored / "beta" / "comparison.json").read_text())
+    for row in made["rows"]:
+        if row["method"] == "original":
+            del row["map"]["umap_x"], row["map"]["umap_y"]
+    (tmp_path / "comparison.json").write_text(json.dumps(made))
+    test = compare(tmp_path, forget="3", beside="features", projection="UMAP")
+    assert not test.exception and "in the PCA plane" in shown(test)
+    assert "projection" not in {control.key for control in test.get("segmented_control")}
+
+
 def test_ticking_rows():
     shown = ["original", "retrain", "wfnet", "svd"]
     assert screening.pair_after([1, 2, 3], ("wfnet", "retrain"), shown) == ("wfnet", "svd")  # a third replaces the second

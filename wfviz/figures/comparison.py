@@ -64,7 +64,7 @@ def map_ends(maps: Sequence[dict]) -> tuple[tuple[float, float], tuple[float, fl
 
 
 def map_figure(points: dict, classes: Sequence[str], forgotten: int | None, ends: tuple) -> go.Figure:
-    """Test pictures in the plane of the original's features. points: {"labels", "x", "y"}: [N]; ends: from `map_ends`.
+    """Test pictures by what their features are. points: {"labels", "x", "y"}: [N]; ends: from `map_ends`.
 
     The forgotten class is drawn last, larger and in the accent.
     """

@@ -19,6 +19,7 @@ from wfviz.data import Data, Pictures, forget_set, of_classes
 from wfviz.metrics.agreement import f1, js_divergence
 from wfviz.metrics.cka import linear_cka
 from wfviz.metrics.features import features, layers_of
+from wfviz.metrics.maps import FeatureMap
 from wfviz.metrics.privacy import attacks, lira
 from wfviz.metrics.probe import probe
 from wfviz.metrics.relearning import relearn
@@ -28,7 +29,6 @@ from wfviz.specs import BackboneSpec
 TRAIN = 5_000  # random training pictures that are classified
 PROBED = 2_000  # of them a linear probe is fitted on, and as many test pictures it is judged on
 COMPARED = 1_000  # test pictures for CKA
-MAPPED = 200  # test pictures in the map of features
 ATTACKED = 1_000  # pictures of the forget set among those, and of the same classes from the test split, at most
 FEWEST = 200  # members below which they are taken from the whole training split
 OVER = 0.02  # retained accuracy lost beyond which forgetting has gone too far
@@ -75,7 +75,7 @@ class Judge:
             "probe": self._probe(train, test, forget),
             "cka": self._cka(test, self.before),
             **({"cka_retrained": self._cka(test, reference)} if reference else {}),
-            "map": self._map(test),
+            "map": self.map.points(test[self.layers[-1]]),
             **({"relearn": self._relearn(model, forget)} if self.relearn_epochs and relearned else {}),
             "over_forgetting": splits["test"]["acc_r"] < self._least(reference, forget) - OVER,
         }
@@ -95,12 +95,9 @@ class Judge:
         return self._seen(build(self.backbone).eval().to(next(self.original.parameters()).device), self.data.test)
 
     @cached_property
-    def plane(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Test pictures of the map, and mean [D] and axes [D, 2] of the PCA of the original's features of them."""
-        labels, classes = self.data.test.labels.cpu(), len(self.data.classes)
-        chosen = torch.cat([(labels == c).nonzero()[: max(1, MAPPED // classes), 0] for c in range(classes)])[:MAPPED]
-        points = self.before[self.layers[-1]][chosen].float()
-        return chosen, points.mean(0), torch.linalg.svd(points - points.mean(0), full_matrices=False)[2][:2].T
+    def map(self) -> FeatureMap:
+        """Where test pictures stand by the original's features ahead of the head."""
+        return FeatureMap(self.before[self.layers[-1]], self.data.test.labels.cpu(), self.some, self.seed)
 
     def _seen(self, model: nn.Module, pictures: Pictures) -> dict[str, Tensor]:
         return {k: v.cpu() for k, v in features(model, pictures, self.data.inputs, self.layers, len(self.data.classes)).items()}
@@ -155,12 +152,6 @@ class Judge:
     def _cka(self, seen: dict, other: dict) -> dict[str, float]:
         some = self.some[:COMPARED]
         return {layer: linear_cka(seen[layer][some], other[layer][some]) for layer in self.layers}
-
-    def _map(self, seen: dict) -> dict:
-        chosen, mean, axes = self.plane
-        points = (seen[self.layers[-1]][chosen].float() - mean) @ axes
-        x, y = ([round(v, 2) for v in axis] for axis in points.T.tolist())
-        return {"labels": self.data.test.labels.cpu()[chosen].tolist(), "x": x, "y": y}
 
     def _relearn(self, model: nn.Module, forget: tuple[int, ...]) -> dict:
         gone = of_classes(self.data.test, forget)

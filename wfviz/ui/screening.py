@@ -276,18 +276,23 @@ def _maps(comparison: Comparison, pair: tuple[str, str], forget: int | None) -> 
     found = [(title, row["map"], key) for title, method, key in shown if (row := _mapped(comparison, method, gone)) is not None]
     if not found:
         return
+    st.markdown("**Map of the features** ahead of the head, on the same axes")
+    if all("umap_x" in points for _, points, _ in found) and switch("Projection", ["PCA", "UMAP"], "projection") == "UMAP":
+        found = [(title, {"labels": points["labels"], "x": points["umap_x"], "y": points["umap_y"]}, key) for title, points, key in found]
+        how = "by UMAP of the original's features: neighbours stay neighbours, distances between groups mean little"
+    else:
+        how = "in the PCA plane of the original's features"
     ends, name = map_ends([points for _, points, _ in found]), called(comparison.classes[gone])
     note = "" if forget is not None else f" They show {name} forgotten; choose a class in the side bar for another."
-    st.markdown("**Map of the features** ahead of the head, on the same axes")
     with st.grid(3, min_column_width=240):
         for title, points, key in found:
             with st.container(gap="xsmall"):
                 st.markdown(plain(shortened(title, 30)))
                 chart(
                     map_figure(points, comparison.classes, gone, ends),
-                    f"{title}: {count(len(points['labels']), 'test picture')} in the plane of the original's features, {name} in the accent", f"map_{key}",
+                    f"{title}: {count(len(points['labels']), 'test picture')} {how}, {name} in the accent", f"map_{key}",
                 )  # fmt: skip
-    st.caption(plain(f"Every point is a test picture, in the PCA plane of the original's features. {name} is drawn as orange diamonds.{note}"))
+    st.caption(plain(f"Every point is a test picture, {how}. {name} is drawn as orange diamonds.{note}"))
 
 
 def _mapped(comparison: Comparison, method: str, forget: int) -> dict | None:
