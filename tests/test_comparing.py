@@ -222,6 +222,22 @@ def test_once_for_all_classes(tmp_path, monkeypatch):
     assert all(r["splits"]["test"]["acc_f"] < 0.3 and r["splits"]["test"]["acc_r"] > 0.8 for r in rows)
 
 
+def test_a_wfnet_that_is_there_is_compared_without_a_round(tmp_path):
+    """Its α and the seconds of its round are those of the checkpoint; one around another network fails in its row."""
+    command = [*COMPARE, "--methods", "wfnet,logit_mask", "--classes", "3", "--relearn", "0"]
+    assert main([*command, "--set", f"wfnet.checkpoint={DIGITS}", "--out", str(tmp_path / "there")]) == 0
+    row = compared(tmp_path / "there")["rows"][0]
+    assert row["once_seconds"] == pytest.approx(checkpoints.read_card(DIGITS)["untraining"]["seconds"], abs=1e-3)
+    data, net = load_data("digits"), checkpoints.load(DIGITS, "cpu")
+    with torch.no_grad():
+        right = net.bake(3)(normalize(data.test.pixels, data.inputs)).argmax(1) == data.test.labels
+    assert row["splits"]["test"]["acc_r"] == pytest.approx(right[data.test.labels != 3].float().mean().item(), abs=1e-5)
+    for folder, said in ((DIGITS.parent / "digits-vit_micro", "does not stand around the original"), (tmp_path / "none", "none")):
+        assert main([*command, "--set", f"wfnet.checkpoint={folder}", "--out", str(tmp_path / "other")]) == 0
+        failed, masked = compared(tmp_path / "other")["rows"]
+        assert failed["state"] == "failed" and said in failed["error"] and masked["state"] == "done"
+
+
 def test_variants_of_a_method_stand_beside_each_other(tmp_path, runs):
     out = tmp_path / "out"
     names = ["negative_gradient.steps=1", "negative_gradient.steps=40", "negative_gradient"]

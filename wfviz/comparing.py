@@ -154,7 +154,9 @@ class _Bench:
         if key not in self.prepared:
             start = time.monotonic()
             made = method.prepare(self.origin.model, self.data, spec, progress)
-            self.prepared[key] = (made, time.monotonic() - start if method.once else 0.0)
+            seconds = time.monotonic() - start if method.once else 0.0
+            before = method.took(made) if method.took else None
+            self.prepared[key] = (made, seconds if before is None else before)
         return self.prepared[key]
 
     # --- retrained networks ---------------------------------------------------------------------

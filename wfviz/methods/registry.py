@@ -69,6 +69,7 @@ class Method:
         What comes back has the original's architecture, so that layers can be compared.
     once(model, data, spec, progress): for methods that prepare all classes in one round; what it returns takes
         the place of `model` in `unlearn`.
+    took(prepared): seconds that this took where it was made before, else None.
     stored(model, data): bytes that must be kept for every class that can be forgotten; None: a whole network.
     """
 
@@ -81,6 +82,7 @@ class Method:
     stored: Callable[[nn.Module, Data], int] | None = None
     reference: bool = False  # stands in the table to compare with: original, retrain, logit_mask
     relearns: bool = True  # False where relearning says nothing, as what was done is lifted at once
+    took: Callable[[object], float | None] | None = None
     depends: Callable[[MethodSpec], str] | None = None  # what a result depends on beside the settings: rows are cached by it
 
     def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, **changes) -> MethodSpec:
@@ -122,12 +124,12 @@ _registry: dict[str, Method] = {}
 
 
 def method(
-    name: str, title: str, *, source: str, once=None, stored=None, reference: bool = False, relearns: bool = True, depends=None, **settings
+    name: str, title: str, *, source: str, once=None, took=None, stored=None, reference: bool = False, relearns: bool = True, depends=None, **settings
 ):
     """Register `unlearn(model, forget, data, spec, progress)` under a name; further keywords are its settings."""
 
     def register(unlearn):
-        _registry[name] = Method(name, title, source, unlearn, settings, once, stored, reference, relearns, depends)
+        _registry[name] = Method(name, title, source, unlearn, settings, once, stored, reference, relearns, took, depends)
         return unlearn
 
     return register

@@ -1,11 +1,14 @@
 """Weight filtering (Poppi et al. 2024): one round learns α for all classes; forgetting one is applying its row.
 
 `learn_from` names the pictures of that round (`wfviz/substitutes.py`): the training set, or what stands in for it.
+`checkpoint` names a folder with a WF-Net around the same original, which is taken as it is: no round, and no other setting counts.
 """
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from wfviz import checkpoints
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.methods.finetuning import device_of
@@ -28,6 +31,8 @@ def how(spec: MethodSpec) -> UntrainSpec:
 
 def once(model, data, spec, progress):
     """The WF-Net around `model`, α learned for all classes."""
+    if spec.checkpoint:
+        return stored(spec.checkpoint, model)
     wanted = how(spec)
     net = WFNet(model, len(data.classes), wanted.layers, classes=data.classes, inputs=data.inputs, alpha_start=wanted.alpha_start)
     net.to(device_of(model))
@@ -40,9 +45,25 @@ def once(model, data, spec, progress):
     return net.requires_grad_(False).eval()
 
 
+def stored(folder: str, model) -> WFNet:
+    """The WF-Net of a checkpoint, if it stands around `model`; `seconds` is what its round took."""
+    card = checkpoints.read_card(folder)
+    if card["digests"].get("backbone") != checkpoints.backbone_digest(model.state_dict()):
+        raise WfvizError(f"{folder} does not stand around the original of this comparison; start both from the same network")
+    net = checkpoints.load(folder, device_of(model), backbone=model)
+    net.seconds = (card.get("untraining") or {}).get("seconds")
+    return net
+
+
 def row_bytes(net, data):
     """Bytes of the gates of one class."""
     return sum(a.shape[1] * a.element_size() for a in net.alpha_parameters())
+
+
+def depends(spec: MethodSpec) -> str:
+    with suppress(WfvizError):  # a folder that cannot be read is told in the row
+        return checkpoints.read_card(spec.checkpoint)["digests"]["weights"] if spec.checkpoint else how(spec).digest()
+    return ""
 
 
 def unlearn(net, forget, data, spec, progress):
@@ -57,5 +78,5 @@ for _name, _title, _preset, _from in (
     ("wfnet_other", "WF-Net, from other pictures", "default", "photos"),
     ("wfnet_synthetic", "WF-Net, from synthetic pictures", "default", "synthetic"),
 ):
-    method(_name, _title, source="Poppi et al. 2024", once=once, stored=row_bytes, depends=lambda spec: how(spec).digest(),
-           preset=_preset, steps=0, learn_from=_from)(unlearn)
+    method(_name, _title, source="Poppi et al. 2024", once=once, stored=row_bytes, depends=depends, took=lambda net: getattr(net, "seconds", None),
+           preset=_preset, steps=0, learn_from=_from, checkpoint="")(unlearn)
