@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from wfviz import backbones, checkpoints, methods, pretraining, training
+from wfviz import backbones, checkpoints, comparing, methods, pretraining, training
 from wfviz.cli import main
 from wfviz.comparisons import COMPARISON
 from wfviz.data import load_data
@@ -241,10 +241,12 @@ def test_a_wfnet_that_is_there_is_compared_without_a_round(tmp_path):
 def test_variants_of_a_method_stand_beside_each_other(tmp_path, runs):
     out = tmp_path / "out"
     names = ["negative_gradient.steps=1", "negative_gradient.steps=40", "negative_gradient"]
-    command = [*COMPARE, "--methods", ",".join(names), "--set", "negative_gradient.steps=2", "--classes", "3", "--relearn", "0", "--out", str(out)]
+    command = [*COMPARE, "--methods", ",".join(names), "--set", "negative_gradient.steps=2", "--set", "negative_gradient.lr=0.006", "--classes", "3", "--relearn", "0", "--out", str(out)]
     assert main(command) == 0
     rows = compared(out)["rows"]
     assert [(r["method"], r["settings"]["steps"]) for r in rows] == list(zip(names, (1, 40, 2), strict=True))
+    assert {r["settings"]["lr"] for r in rows} == {0.006}  # of the method, and of its variants
+    assert comparing.check(comparing.Plan(("kga.freeze=1",), (0,), settings={"kga": {"lr": 1e-4}})).keys() == {"kga.freeze=1"}
     assert [r["title"] for r in rows] == ["Negative gradient, steps 1", "Negative gradient, steps 40", "Negative gradient"]
     one, forty, two = (r["splits"]["test"]["acc_f"] for r in rows)
     assert forty < two <= one

@@ -28,7 +28,7 @@ from wfviz.comparisons import COMPARISON, FORMAT
 from wfviz.data import Data
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
-from wfviz.methods import Method, MethodSpec, Progress, get
+from wfviz.methods import Method, MethodSpec, Progress, get, setting
 from wfviz.metrics.forgetting import Judge
 from wfviz.pretraining import seconds_of
 from wfviz.specs import BackboneSpec, PretrainSpec
@@ -41,13 +41,13 @@ REFERENCE = "retrain"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared: methods by name, classes forgotten one at a time, seeds, and settings by method."""
+    """What is compared: methods by name, classes forgotten one at a time, seeds, and settings."""
 
     methods: tuple[str, ...]
     forget: tuple[int, ...]
     seeds: tuple[int, ...] = (0,)
     relearn_epochs: int = 100
-    settings: dict[str, dict] = field(default_factory=dict)
+    settings: dict[str, dict] = field(default_factory=dict)  # by method; variants have those of theirs
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,22 @@ def check(plan: Plan) -> dict[str, Method]:
         raise WfvizError("a comparison needs at least one method, one class and one seed")
     found = {name: get(name) for name in plan.methods}
     for name, changes in plan.settings.items():
-        if name not in found:
+        asked = [method for method in found if base_of(method) == name]
+        if not asked:
             raise WfvizError(f"there are settings for {name}, which is not among the methods")
-        found[name].spec(**changes)
+        found[asked[0]].spec(**changes)
     return found
+
+
+def base_of(name: str) -> str:
+    """"kga" of "kga" and of its variant "kga.freeze=12"."""
+    return name.partition(".")[0]
+
+
+def changes_of(name: str, plan: Plan) -> dict:
+    """The settings of a plan for a method; a variant has those of its method, but for what it varies."""
+    varied = setting(name)[1] if base_of(name) != name else {}
+    return {key: value for key, value in plan.settings.get(base_of(name), {}).items() if key not in varied}
 
 
 def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict, show: bool = True) -> dict:
@@ -209,7 +221,7 @@ class _Bench:
         return model.eval().requires_grad_(False).to(next(self.origin.model.parameters()).device), seconds
 
     def _spec(self, method: Method, seed: int) -> MethodSpec:
-        return method.spec(seed, self.origin.backbone, self.origin.pretraining, **self.plan.settings.get(method.name, {}))
+        return method.spec(seed, self.origin.backbone, self.origin.pretraining, **changes_of(method.name, self.plan))
 
     def _key(self, spec: MethodSpec, c: int, beside: str = "") -> str:
         method = self.chosen[spec.method]
