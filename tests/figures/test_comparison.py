@@ -44,6 +44,19 @@ def test_maps_share_their_axes_and_mark_the_forgotten_class():
     assert all(trace.marker.color != style.AFTER for trace in figures[0].data[:-1])
 
 
+def test_names_in_a_map_do_not_lie_on_each_other():
+    ends = ((0.0, 10.0), (0.0, 10.0))
+    places = np.array([[5.0, 5.0], [5.2, 5.1], [5.1, 4.6], [0.5, 5.0], [9.0, 9.0]])
+    names = ["cat", "dog", "horse", "ship", "frog"]
+    shifts = comparison.apart(places, names, ends)
+    middle = places / 10 * (comparison.MAP_WIDTH, comparison.MAP_HEIGHT) + np.stack([np.zeros(5), shifts], 1)
+    for i in range(5):
+        for j in range(i):
+            wide = comparison.LETTER * (len(names[i]) + len(names[j])) / 2
+            assert abs(middle[i, 0] - middle[j, 0]) >= wide or abs(middle[i, 1] - middle[j, 1]) >= comparison.LINE_HEIGHT
+    assert shifts[3:] == [0, 0] and shifts[1] == 0 and min(shifts) > -40  # the uppermost and those with room stay
+
+
 def test_one_point_has_room():
     (low, high), _ = comparison.map_ends([{"x": [3.0], "y": [3.0]}])
     assert low < 3 < high

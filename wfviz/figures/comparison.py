@@ -20,7 +20,8 @@ LOOKS = {  # by part: colour, dash, width
 }  # fmt: skip
 LEGEND = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "itemclick": False, "itemdoubleclick": False}
 SHARES = {"tickvals": [0, 50, 100], "ticktext": ["0 %", "50 %", "100 %"]}
-MAP_HEIGHT = 300
+MAP_HEIGHT, MAP_WIDTH = 300, 250  # px; the width is the least that a map has
+LETTER, LINE_HEIGHT = 7.5, 15  # px of the bold names in a map
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,34 @@ def map_figure(points: dict, classes: Sequence[str], forgotten: int | None, ends
                     "opacity": 0.95 if c == forgotten else 0.55, "symbol": "diamond" if c == forgotten else "circle"},
             hovertemplate=f"{style.label(classes[c])}<extra></extra>",
         )  # fmt: skip
-        if len(shown) <= 12:
+    if len(shown) <= 12:
+        names = [style.label(classes[c], 12) for c in shown]
+        places = np.array([[np.median(x[labels == c]), np.median(y[labels == c])] for c in shown])
+        for name, (across, up), shift in zip(names, places.tolist(), apart(places, names, ends), strict=True):
             figure.add_annotation(
-                x=float(np.median(x[own])), y=float(np.median(y[own])), text=f"<b>{style.label(classes[c], 12)}</b>", showarrow=False,
-                font={"size": 13, "color": style.INK},
+                x=across, y=up, yshift=shift, text=f"<b>{name}</b>", showarrow=False, font={"size": 13, "color": style.INK},
             )  # fmt: skip
     frame = {"fixedrange": True, "showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "showline": True,
              "mirror": True, "linecolor": style.LINE, "linewidth": 1}  # fmt: skip
     figure.update_xaxes(range=list(ends[0]), **frame)
     figure.update_yaxes(range=list(ends[1]), **frame)
     return style.bare(figure, MAP_HEIGHT, margin={"l": 4, "r": 4, "t": 4, "b": 4})
+
+
+def apart(places: np.ndarray, names: Sequence[str], ends: tuple) -> list[int]:
+    """Pixels by which each name goes up (below 0: down), so that no two in a map lie on each other; from the top one on.
+
+    places: [N, 2] in the units of the axes; ends: from `map_ends`.
+    """
+    low, high = np.array(ends, dtype=float).T
+    middle = (places - low) / (high - low) * (MAP_WIDTH, MAP_HEIGHT)
+    half = [LETTER * len(name) / 2 for name in names]
+    shifts, done = [0] * len(names), []
+    for i in sorted(range(len(names)), key=lambda i: -middle[i, 1]):
+        while any(abs(middle[i, 0] - middle[j, 0]) < half[i] + half[j] and abs(middle[i, 1] + shifts[i] - middle[j, 1] - shifts[j]) < LINE_HEIGHT for j in done):
+            shifts[i] -= 1
+        done.append(i)
+    return shifts
 
 
 def price_figure(
