@@ -110,7 +110,9 @@ def _compared(folder: Path) -> None:
 
     found = read(folder)
     print(f"{folder}  (test split; mean ± std over the forgotten classes, the worst in brackets)")
-    print(f"  {'method':28} {'Acc_r ↑':26} {'Acc_f ↓':26} {'time ↓':>16}")
-    for line in lines(found, "test"):
+    table = lines(found, "test")
+    width = max(len(line.title) for line in table)
+    print(f"  {'method':{width}} {'Acc_r ↑':26} {'Acc_f ↓':26} {'time ↓':>16}")
+    for line in table:
         said = [cell(line.scores[name], unit) for name, unit in (("Acc_r", "share"), ("Acc_f", "share"), ("time", "seconds"))]
-        print(f"  {line.title:28} {said[0]:26} {said[1]:26} {said[2]:>16}" + (f"  {line.failed} failed" if line.failed else ""))
+        print(f"  {line.title:{width}} {said[0]:26} {said[1]:26} {said[2]:>16}" + (f"  {line.failed} failed" if line.failed else ""))
