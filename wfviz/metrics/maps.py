@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor
 
@@ -25,7 +23,7 @@ class FeatureMap:
         self.labels = labels[self.shown]
         points = features[self.shown].float()
         self.mean, self.axes = points.mean(0), torch.linalg.svd(points - points.mean(0), full_matrices=False)[2][:2].T
-        self.umap = _fitted(features[neighbours].float(), seed) if find_spec("umap") else None
+        self.umap = _fitted(features[neighbours].float(), seed)
 
     def points(self, features: Tensor) -> dict:
         """{"labels", "x", "y"}, lists of the pictures shown; with UMAP also "umap_x" and "umap_y". features: [N, D] of a network."""
@@ -36,8 +34,11 @@ class FeatureMap:
 
 
 def _fitted(features: Tensor, seed: int):
-    from umap import UMAP
-
+    """UMAP of `features`, or None where umap-learn is not installed."""
+    try:
+        from umap import UMAP
+    except ImportError:
+        return None
     return UMAP(random_state=seed, n_jobs=1, n_neighbors=min(15, len(features) - 1)).fit(features.numpy())
 
 
