@@ -9,6 +9,7 @@ import pytest
 from tests import comparison_fixture
 from wfviz import checkpoints, comparisons
 from wfviz.cli import main
+from wfviz.files import write_json
 from wfviz.results import PAPER, cell, write
 from wfviz.scores import Spread
 
@@ -47,6 +48,8 @@ def test_cells():
     assert cell(share, "share") == "99.1 % ± 0.3 (98.2 % 8)"
     assert cell(Spread(41.25, 1, 50, "1", 10, never=4), "epochs") == "> 41.2 (4)" and cell(None, "share") == "-"
     assert cell(Spread(2048, 0, 2048, "1", 10), "bytes") == "2.0 KiB" and cell(Spread(0.5, 0.25, 1, "1", 3), "nats") == "0.500 ± 0.250"
+    one = Spread(0.991, 0.0, 0.991, "8", 1)
+    assert cell(one, "share") == "99.1 %" and cell(one, "nats") == "0.991"
 
 
 def test_nothing_to_write_is_one_sentence(tmp_path, capsys):
@@ -64,3 +67,25 @@ def test_a_cell_of_the_paper(tmp_path, card, net):
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
     assert "| MNIST | ResNet-18 | 94.0 % | 87.6 % | 9.68 % | 1.2 % | 0.79 | - | 0.05 | - |" in text
     assert text.count("| open | ") == 14
+
+
+def test_frozen_blocks_stand_beside_those_of_the_source(tmp_path):
+    """One line for every freeze set of knowledge gap alignment, with original and retrained network, and the source's where it has the cell."""
+    kept = comparison_fixture.comparison(forget=(3,), seeds=(0,), methods=("original", "svd", "retrain"))
+    known = {row["method"]: row for row in kept["rows"]}
+    svd = comparison_fixture.row(np.random.default_rng(1), "svd", 3, 0)
+    variants = [{**svd, "method": f"kga.freeze={blocks}", "title": f"KGA, freeze {blocks}", "settings": {"freeze": blocks}, "js_original": 0.021, "js": 0.034}
+                for blocks in ("0", "12")]
+    folder = tmp_path / "c" / "one"
+    made = {**kept, "dataset": "cifar10", "backbone": {"name": "vgg11"}, "methods": ["original", "retrain", *(v["method"] for v in variants)],
+            "rows": [known["original"], known["retrain"], *variants]}
+    write_json(folder / comparisons.COMPARISON, made)
+    write(tmp_path / "R.md", tmp_path / "c")
+    text = (tmp_path / "R.md").read_text(encoding="utf-8")
+    three = " / ".join(f"{row['splits']['test']['acc_f']:.1%}".replace("%", " %") for row in (known["original"], svd, known["retrain"]))
+    line = next(line for line in text.splitlines() if line.startswith("| KGA, freeze 12 | 12 |"))
+    assert line.startswith("| KGA, freeze 12 | 12 | 0.021 | 0.034 |") and f"| {three} |" in line
+    assert line.endswith("| 0.032, 0.005 | 72 % / 10 % / 47 % |")
+    write_json(folder / comparisons.COMPARISON, {**made, "methods": made["methods"][:3], "rows": made["rows"][:3]})  # one freeze set is no table
+    write(tmp_path / "R.md", tmp_path / "c")
+    assert "frozen blocks" not in (tmp_path / "R.md").read_text(encoding="utf-8")

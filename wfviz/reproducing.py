@@ -26,6 +26,7 @@ BACKBONES = ("vgg16", "resnet18", "vit_tiny", "vit_small")
 PRESETS = ("default", "paper")
 IMAGENET = ("resnet18", "resnet50", "resnet101", "vgg16", "vit_tiny", "vit_small")
 FREEZE = ("0", "1", "12", "123")  # blocks of Luijken & Peeters 2023, Table 1
+KGA_LR = "kga.lr=1e-4"  # the default of `kga`, 1e-3, suits small networks and destroys a ResNet-18
 METHODS = ("original", "retrain", "logit_mask", "wfnet", "wfnet_paper", "random_labels", "negative_gradient")
 
 
@@ -95,7 +96,7 @@ def kga(cells: str = "*", seeds: tuple[int, ...] = (0,), root: Path = Path("runs
         original, folder = root / f"{cell}-original", root / f"{cell}-kga"
         found.append(Step("kga", cell, original, ("pretrain", *what, "--out", str(original))))
         found.append(Step("kga", cell, folder, ("compare", *what, "--from", str(original), "--methods", ",".join(("original", "retrain", *variants)),
-                                                "--seeds", ",".join(map(str, seeds)), "--out", str(folder))))
+                                                "--set", KGA_LR, "--seeds", ",".join(map(str, seeds)), "--out", str(folder))))
     return found
 
 

@@ -8,8 +8,9 @@ from wfviz import checkpoints, comparisons
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically
 from wfviz.reproducing import BACKBONES, DATASETS
-from wfviz.scores import SCORES, Line, Spread, lines, numbers, prices
+from wfviz.scores import SCORES, Line, Spread, lines, number_at, numbers, prices
 
+TEST_R, TEST_F = ("splits", "test", "acc_r"), ("splits", "test", "acc_f")
 ROOTS = ("checkpoints", "comparisons")
 NAMES = {"vgg16": "VGG-16", "resnet18": "ResNet-18", "vit_tiny": "ViT-T", "vit_small": "ViT-S", "mnist": "MNIST", "cifar10": "CIFAR-10"}
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -24,6 +25,19 @@ PAPER = {
     ("cifar10", "resnet18"): (79.7, 9.25, 0.69, 0.06),
     ("cifar10", "vit_tiny"): (73.5, 0.0, 0.88, 0.05),
     ("cifar10", "vit_small"): (74.7, 0.0, 0.88, 0.14),
+}
+
+# Luijken & Peeters 2023, Tables 2 and 4 (test split, Adam at 0.05), by frozen blocks: JSD of the original and of the retrained
+# network to the one that has forgotten; accuracy of the original, the one that has forgotten, and the retrained.
+SOURCE_KGA = {
+    ("cifar10", "resnet18"): {"0": (0.030, 0.008, 0.62, 0.10, 0.54), "1": (0.028, 0.008, 0.62, 0.22, 0.53),
+                              "12": (0.029, 0.007, 0.62, 0.17, 0.54), "123": (0.021, 0.006, 0.62, 0.32, 0.54)},
+    ("cifar10", "vgg11"): {"0": (0.031, 0.004, 0.72, 0.10, 0.47), "1": (0.032, 0.004, 0.72, 0.10, 0.47),
+                           "12": (0.032, 0.005, 0.72, 0.10, 0.47), "123": (0.032, 0.005, 0.72, 0.10, 0.47)},
+    ("cifar100", "resnet18"): {"0": (0.049, 0.008, 0.31, 0.01, 0.22), "1": (0.024, 0.008, 0.31, 0.02, 0.22),
+                               "12": (0.025, 0.006, 0.31, 0.05, 0.22), "123": (0.017, 0.004, 0.31, 0.10, 0.22)},
+    ("cifar100", "vgg11"): {"0": (0.013, 0.001, 0.36, 0.01, 0.04), "1": (0.013, 0.001, 0.36, 0.01, 0.04),
+                            "12": (0.013, 0.001, 0.36, 0.01, 0.04), "123": (0.013, 0.001, 0.36, 0.01, 0.04)},
 }
 
 HEAD = """\
@@ -52,10 +66,12 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def cell(found: Spread | None, unit: str) -> str:
-    """A score as "99.1 % ± 0.3 (98.2 % 8)"; "-" where it was not measured."""
+    """A score as "99.1 % ± 0.3 (98.2 % 8)", or "99.1 %" of a single row; "-" where it was not measured."""
     if found is None:
         return "-"
     if unit == "share":
+        if found.n == 1:
+            return f"{found.mean:.1%}".replace("%", " %")
         return f"{found.mean:.1%} ± {100 * found.std:.1f} ({found.worst:.1%} {found.worst_class})".replace("%", " %")
     if unit == "seconds":
         return f"{found.mean:.1f} s"
@@ -63,7 +79,7 @@ def cell(found: Spread | None, unit: str) -> str:
         return f"{found.mean / 1024:,.1f} KiB"
     if unit == "epochs":
         return f"{'> ' if found.never else ''}{found.mean:.1f} ({found.never})"
-    return f"{found.mean:.3f} ± {found.std:.3f}"
+    return f"{found.mean:.3f}" + (f" ± {found.std:.3f}" if found.n > 1 else "")
 
 
 def _networks(cards: list[tuple[Path, dict]]) -> list[str]:
@@ -121,7 +137,40 @@ def _comparison(found: comparisons.Comparison) -> list[str]:
     failed = [f"- {row['title']}, {found.classes[row['forget']]}: {row['error']}" for row in found.rows if row["state"] == "failed"]
     price = table(["method", *(f"time for {k}" for k in many), *(f"stored for {k}" for k in many)], paid)
     return [f"## Comparison `{found.name}`: {found.dataset}, {about['backbone'].get('name', '')}\n", "\n\n".join(words) + "\n",
-            table(head, rows), "What forgetting costs, for so many classes:\n", price, *failed, ""]
+            table(head, rows), *_frozen(found), "What forgetting costs, for so many classes:\n", price, *failed, ""]
+
+
+def _frozen(found: comparisons.Comparison) -> list[str]:
+    """Knowledge gap alignment by frozen blocks, the tables of its source beside ours; nothing where fewer than two were tried."""
+    chosen = [(title, row) for method in found.finished if method.partition(".")[0] in ("kga", "kga_seed")
+              for title, row in [(found.short(method), found.done(method)[0])] if "freeze" in row["settings"]]
+    if len({row["settings"]["freeze"] for _, row in chosen}) < 2:
+        return []
+    beside = {name: found.done(name) for name in ("original", "retrain")}
+    source = SOURCE_KGA.get((found.dataset, found.about["backbone"].get("name", "")), {})
+    rows = []
+    for title, row in chosen:
+        whose = [beside["original"], found.done(row["method"]), beside["retrain"]]
+        three = [" / ".join(_mean(rows, what, path) for rows in whose) for what, path in (("share", ("f1",)), ("share", TEST_R), ("share", TEST_F))]
+        divergence = [_mean(whose[1], "nats", (key,)) for key in ("js_original", "js")]
+        theirs = source.get(row["settings"]["freeze"])
+        rows.append([title, row["settings"]["freeze"], *divergence, *three,
+                     *([f"{theirs[0]:.3f}, {theirs[1]:.3f}", " / ".join(f"{100 * a:.0f} %" for a in theirs[2:])] if theirs else ["-", "-"])])
+    words = (
+        "Knowledge gap alignment by frozen blocks. A_D: the original, A*: it has forgotten, A_r: retrained. JSD in nats over all test pictures. Its source (Luijken & "
+        "Peeters 2023, Tables 2 and 4) forgets random pictures and not a class, so that A* should be as good as A_r there; its JSD and accuracies are of the test split.\n"
+    )
+    head = ["method", "frozen", "JSD(A_D, A*)", "JSD(A*, A_r) ↓", "F1 of A_D / A* / A_r", "Acc_r of the three", "Acc_f of the three", "JSDs in the source", "accuracies in the source"]
+    return [words, table(head, rows)]
+
+
+def _mean(rows: list[dict], unit: str, path: tuple[str, ...]) -> str:
+    """Mean over rows of what lies at `path`; "-" where it was not measured."""
+    values = [value for row in rows if (value := number_at(row, *path)) == value]
+    if not values:
+        return "-"
+    mean = sum(values) / len(values)
+    return f"{mean:.1%}".replace("%", " %") if unit == "share" else f"{mean:.3f}"
 
 
 def _title(line: Line) -> str:

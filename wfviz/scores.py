@@ -27,7 +27,8 @@ class Score:
     of: Callable[[dict, str, Comparison], float]
 
 
-def _number(row: dict, *path: str) -> float:
+def number_at(row: dict, *path: str) -> float:
+    """What a row holds at `path`; nan where nothing was measured."""
     value: object = row
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
@@ -36,7 +37,7 @@ def _number(row: dict, *path: str) -> float:
 
 def strongest(row: dict) -> float:
     """AUC in [0.5, 1] of the attack that tells most. Below 0.5 it tells as much the other way round: 1 - AUC; nan without any."""
-    found = [_number(row, "attack", name) for name in ATTACKS]
+    found = [number_at(row, "attack", name) for name in ATTACKS]
     return float(np.nanmax([max(auc, 1 - auc) for auc in found])) if np.isfinite(found).any() else float("nan")
 
 
@@ -48,17 +49,17 @@ def relearned(row: dict) -> float:
 
 
 SCORES = (
-    Score("Acc_r", HIGHER, "share", lambda row, split, _: _number(row, "splits", split, "acc_r")),
-    Score("Acc_f", LOWER, "share", lambda row, split, _: _number(row, "splits", split, "acc_f")),
-    Score("F1", HIGHER, "share", lambda row, *_: _number(row, "f1")),
-    Score("JS", LOWER, "nats", lambda row, *_: _number(row, "js")),
-    Score("ZRF", HIGHER, "number", lambda row, *_: _number(row, "zrf", "nats")),
+    Score("Acc_r", HIGHER, "share", lambda row, split, _: number_at(row, "splits", split, "acc_r")),
+    Score("Acc_f", LOWER, "share", lambda row, split, _: number_at(row, "splits", split, "acc_f")),
+    Score("F1", HIGHER, "share", lambda row, *_: number_at(row, "f1")),
+    Score("JS", LOWER, "nats", lambda row, *_: number_at(row, "js")),
+    Score("ZRF", HIGHER, "number", lambda row, *_: number_at(row, "zrf", "nats")),
     Score("relearn", HIGHER, "epochs", lambda row, *_: relearned(row)),
     Score("attack", LOWER, "number", lambda row, *_: strongest(row)),
-    Score("probe", LOWER, "share", lambda row, _, found: _number(row, "probe", found.layers[-1])),
-    Score("CKA", HIGHER, "number", lambda row, _, found: _number(row, "cka_retrained", found.layers[-1])),
-    Score("time", LOWER, "seconds", lambda row, *_: _number(row, "seconds")),
-    Score("bytes", LOWER, "bytes", lambda row, *_: _number(row, "bytes")),
+    Score("probe", LOWER, "share", lambda row, _, found: number_at(row, "probe", found.layers[-1])),
+    Score("CKA", HIGHER, "number", lambda row, _, found: number_at(row, "cka_retrained", found.layers[-1])),
+    Score("time", LOWER, "seconds", lambda row, *_: number_at(row, "seconds")),
+    Score("bytes", LOWER, "bytes", lambda row, *_: number_at(row, "bytes")),
 )
 
 
@@ -190,7 +191,7 @@ def prices(comparison: Comparison) -> list[Price]:
     k, found = np.array(numbers(comparison), dtype=float), []
     for method in comparison.finished:
         rows = comparison.done(method)
-        each, once, size = (_mean([_number(row, key) for row in rows]) for key in ("seconds", "once_seconds", "bytes"))
+        each, once, size = (_mean([number_at(row, key) for row in rows]) for key in ("seconds", "once_seconds", "bytes"))
         shared = 0.0 if np.isnan(once) else once
         found.append(Price(method, comparison.title(method), comparison.is_reference(method), shared + k * each, k * size))
     return found
@@ -207,7 +208,7 @@ def confusion(rows: Sequence[dict], split: str) -> np.ndarray | None:
 
 def by_layer(rows: Sequence[dict], key: str, layers: Sequence[str]) -> np.ndarray:
     """Mean over `rows` of `probe`, `cka` or `cka_retrained` at every layer: [L], nan where it was not measured."""
-    return np.array([_mean([_number(row, key, layer) for row in rows]) for layer in layers])
+    return np.array([_mean([number_at(row, key, layer) for row in rows]) for layer in layers])
 
 
 def relearning(rows: Sequence[dict]) -> np.ndarray:
@@ -219,7 +220,7 @@ def relearning(rows: Sequence[dict]) -> np.ndarray:
 
 def goal(rows: Sequence[dict]) -> float:
     """Accuracy of the original on the class, which relearning has to reach; mean over `rows`."""
-    return _mean([_number(row, "relearn", "goal") for row in rows])
+    return _mean([number_at(row, "relearn", "goal") for row in rows])
 
 
 def roc(rows: Sequence[dict]) -> np.ndarray | None:
