@@ -27,9 +27,7 @@ elif comparison is not None:
         screening.failures(comparison, forget)
     else:
         found = case.verdicts(case.method)
-        masked = case.verdicts("logit_mask") if "logit_mask" in case.beside else {}
-        words = verdicts.paragraph(case.own(case.method), found, masked, case.whose, case.gates)
-        answer.markdown(plain(words))
+        answer.markdown(plain(case.paragraph(found)))
         auditing.questions(case, found)
         auditing.attacks(case)
         auditing.open_gates(state, case)
@@ -37,19 +35,21 @@ elif comparison is not None:
 
 how(
     f"""
-Every verdict compares with the network **retrained without the class**, which is what unlearning aims at, never with
-zero alone; **logit masking**, which only never says the name, shows what the first question is worth by itself.
+Every verdict compares with the network **retrained without the class**, which is what unlearning aims at; without one
+only the first question is answered, beside zero. **Logit masking**, which only never says the name, shows what the first question is worth by itself.
 
-- **Recognised** (Acc_f): “no” up to {100 * verdicts.SILENT:.0f} points above the retrained network, “partly” up to {100 * verdicts.FAINT:.0f}.
+- **Recognised** (Acc_f): “no” up to {100 * verdicts.SILENT:.0f} points above the retrained network, “partly” up to {100 * verdicts.FAINT:.0f}, or where
+  one of several classes is beyond that.
 - **Inside**: a linear classifier is fitted on the features of a layer, over training pictures of all classes; its recall on
   the forgotten class counts. “No” up to {100 * verdicts.INSIDE:.0f} points above the retrained network, “yes” within {100 * verdicts.INSIDE:.0f} of the original
   or above it, “partly” in between.
 - **Back**: epochs of training, 500 random pictures each, until the class is recognised as well as before. “No” from
-  {100 * verdicts.SOONER:.0f} % of the epochs that the retrained network needs. Who reaches the goal stays there in the mean curve.
+  {100 * verdicts.SOONER:.0f} % of the epochs that the retrained network needs, and of the classes it never gets back. Who reaches the goal
+  stays there in the mean curve.
 - **Told**: confidence, entropy, loss, and a logistic regression on the sorted probabilities, each asked to tell training
   pictures of the class from test pictures; the strongest counts, and the curves are its own, averaged at equal rates of
-  false alarms. “No” up to {verdicts.TELLING:.2f} above the AUC of the retrained network, “partly” up to {2 * verdicts.TELLING:.2f}. The worst case
-  takes for each network the class where it is told best.
+  false alarms. “No” up to {verdicts.TELLING:.2f} above the AUC of the retrained network, “partly” up to {2 * verdicts.TELLING:.2f}; not known where the
+  attack tells no more of the original. The worst case looks at all networks for the class where this method is told best.
 
 With “none” in the side bar the numbers are means over all forgotten classes and seeds. A verdict is about these four
 questions: it is evidence, not a proof of absence.

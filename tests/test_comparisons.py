@@ -137,9 +137,14 @@ def test_an_attack_below_chance_tells_as_much():
     assert np.isnan(scores.strongest({}))
 
 
-def test_worst_case_is_the_largest_of_all_classes(found):
-    values = [scores.strongest(row) for row in found.done("wfnet")]
-    assert scores.evidence(found, "wfnet", "test", 3, worst=True).auc == max(values)
+def test_worst_case_is_one_class_for_all(found):
+    """The class that is told best by its mean over seeds; every other network is then attacked on the same."""
+    means = {c: np.mean([scores.strongest(row) for row in found.done("wfnet", c)]) for c in (0, 3, 7)}
+    worst = max(means, key=means.get)
+    assert scores.most_attacked(found.done("wfnet")) == worst and scores.most_attacked([]) is None
+    assert scores.evidence(found, "wfnet", "test", 3, attacked=worst).auc == pytest.approx(means[worst])
+    other = np.mean([scores.strongest(row) for row in found.done("retrain", worst)])
+    assert scores.evidence(found, "retrain", "test", 3, attacked=worst).auc == pytest.approx(other)
     assert scores.evidence(found, "wfnet", "test", 3).auc == pytest.approx(np.mean([scores.strongest(r) for r in found.done("wfnet", 3)]))
 
 
@@ -158,6 +163,17 @@ def test_prices_count_the_shared_round_once(found):
     price = next(p for p in scores.prices(found) if p.method == "wfnet")
     each = sum(row["seconds"] for row in found.done("wfnet")) / 6
     assert price.seconds == pytest.approx([41 + each, 41 + 10 * each]) and price.bytes == pytest.approx([1500, 15000])
+    assert "original" in found.finished and "original" not in [p.method for p in scores.prices(found)]  # it forgets nothing
+
+
+def test_evidence_names_the_worst_class_and_what_it_cost(found):
+    """Over several classes; of one there is no worst."""
+    rows = found.done("random_labels")
+    worst = max(rows, key=lambda row: row["splits"]["test"]["acc_f"])
+    all_, one = (scores.evidence(found, "random_labels", "test", c) for c in (None, 3))
+    assert all_.worst_f == worst["splits"]["test"]["acc_f"] and all_.worst_class == found.classes[worst["forget"]]
+    assert all_.acc_r == pytest.approx(np.mean([row["splits"]["test"]["acc_r"] for row in rows])) and (all_.over, all_.rows) == (6, 6)
+    assert np.isnan(one.worst_f) and one.worst_class == "" and (one.over, one.rows) == (2, 2)
 
 
 def test_curves_are_means(found):

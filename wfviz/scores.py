@@ -137,6 +137,7 @@ class Evidence:
 
     acc_f: in [0, 1]; recall: of the probe on the last layer, in [0, 1]; epochs: until relearned, inf if never; `never` of the
     `tried` classes were given up, and enter the mean with the epochs until then; auc: of the strongest attack, in [0.5, 1].
+    worst_f: Acc_f of `worst_class`, the highest of several forgotten classes. acc_r: in [0, 1]; over: of `rows` that over-forget.
     """
 
     title: str
@@ -146,20 +147,27 @@ class Evidence:
     auc: float
     never: int = 0
     tried: int = 0
+    worst_f: float = float("nan")
+    worst_class: str = ""
+    acc_r: float = float("nan")
+    over: int = 0
+    rows: int = 0
 
 
-def evidence(comparison: Comparison, method: str, split: str, forget: int | None = None, worst: bool = False) -> Evidence:
-    """Means over the finished rows of a method; with `worst` the attack is that on its worst class, whichever is forgotten."""
+def evidence(comparison: Comparison, method: str, split: str, forget: int | None = None, attacked: int | None = None) -> Evidence:
+    """Means over the finished rows of a method; `attacked`: the class whose rows the attack is taken from, if not the same ones."""
     rows = comparison.done(method, forget)
     found = {what.name: score(comparison, what, rows, split) for what in SCORES} if rows else {}
-    if worst:
-        row = most_attacked(comparison.done(method))
-        auc = strongest(row) if row else float("nan")
-    else:
-        auc = _of(found.get("attack"))
-    again = found.get("relearn")
-    epochs = float("inf") if again and again.never == again.n else _of(again)
-    return Evidence(comparison.short(method), _of(found.get("Acc_f")), _of(found.get("probe")), epochs, auc, *((again.never, again.n) if again else ()))
+    again, gone = found.get("relearn"), found.get("Acc_f")
+    several = gone is not None and len({row["forget"] for row in rows}) > 1
+    return Evidence(
+        comparison.short(method), _of(gone), _of(found.get("probe")),
+        epochs=float("inf") if again and again.never == again.n else _of(again),
+        auc=_of(found.get("attack")) if attacked is None else _mean([strongest(row) for row in comparison.done(method, attacked)]),
+        never=again.never if again else 0, tried=again.n if again else 0,
+        worst_f=gone.worst if several else float("nan"), worst_class=gone.worst_class if several else "",
+        acc_r=_of(found.get("Acc_r")), over=sum(bool(row.get("over_forgetting")) for row in rows), rows=len(rows),
+    )  # fmt: skip
 
 
 def _of(found: Spread | None) -> float:
@@ -187,9 +195,14 @@ def numbers(comparison: Comparison) -> tuple[int, ...]:
 
 
 def prices(comparison: Comparison) -> list[Price]:
-    """What forgetting costs by method, from the means over its rows. A round shared by all classes is counted once."""
+    """What forgetting costs by method, from the means over its rows. A round shared by all classes is counted once.
+
+    The original is left out: it forgets nothing.
+    """
     k, found = np.array(numbers(comparison), dtype=float), []
     for method in comparison.finished:
+        if method == "original":
+            continue
         rows = comparison.done(method)
         each, once, size = (_mean([number_at(row, key) for row in rows]) for key in ("seconds", "once_seconds", "bytes"))
         shared = 0.0 if np.isnan(once) else once
@@ -241,10 +254,11 @@ def _tpr(fpr: np.ndarray, tpr: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], rates[1:-1], [1.0]])
 
 
-def most_attacked(rows: Sequence[dict]) -> dict | None:
-    """The row whose strongest attack tells most; None where none was tried."""
-    measured = [row for row in rows if np.isfinite(strongest(row))]
-    return max(measured, key=strongest) if measured else None
+def most_attacked(rows: Sequence[dict]) -> int | None:
+    """The forgotten class on which the strongest attack tells most, by its mean over seeds; None where none was tried."""
+    found = {c: _mean([strongest(row) for row in rows if row["forget"] == c]) for c in dict.fromkeys(row["forget"] for row in rows)}
+    measured = {c: auc for c, auc in found.items() if np.isfinite(auc)}
+    return max(measured, key=lambda c: measured[c]) if measured else None
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -50,31 +50,51 @@ class Case:
         return whose(self.comparison, self.forget)
 
     @property
+    def attacked(self) -> int | None:
+        """The class on which all networks are attacked: with the worst case that where the method is told best."""
+        return most_attacked(self.comparison.done(self.method)) if self.worst else None
+
+    @property
+    def worst_class(self) -> str:
+        return "" if self.attacked is None else called(self.comparison.classes[self.attacked])
+
+    @property
     def gates(self) -> bool:
         return self.method.startswith(GATED)
 
     def rows(self, method: str) -> list[dict]:
         return self.comparison.done(method, self.forget)
 
+    def attack_rows(self, method: str) -> list[dict]:
+        return self.rows(method) if self.attacked is None else self.comparison.done(method, self.attacked)
+
     def own(self, method: str) -> Evidence:
         """What is known of a method, under its full title: it opens sentences."""
         return replace(self.evidence(method), title=self.comparison.title(method))
 
     def evidence(self, method: str) -> Evidence:
-        return evidence(self.comparison, method, self.split, self.forget, self.worst)
+        return evidence(self.comparison, method, self.split, self.forget, self.attacked)
 
     def verdicts(self, method: str) -> dict[str, Verdict]:
         """The four verdicts on a method, by key of `QUESTIONS`."""
         own, beside = self.own(method), {m: self.evidence(m) for m in self.beside if m != method}
         if method != self.method:  # the other networks stay the same, whoever is judged
             beside = {m: self.evidence(m) for m in ("original", "retrain") if m in self.comparison.finished}
+        elif method == "original":  # what does not tell of the original tells of none
+            beside["original"] = own
         what = f"{self.split} pictures of {called(self.comparison.classes[self.forget])}" if self.forget is not None else f"{self.split} pictures of the forgotten class"
         return {
             "recognised": verdicts.recognised(own, beside, what),
             "inside": verdicts.inside(own, beside, self.comparison.layers[-1]),
             "back": verdicts.back(own, beside, self.comparison.limit),
-            "told": verdicts.told(own, beside, self.worst),
+            "told": verdicts.told(own, beside, self.worst_class),
         }
+
+    def paragraph(self, found: dict[str, Verdict]) -> str:
+        """The verdict in words. found: the four of the method itself."""
+        masked = self.verdicts("logit_mask") if "logit_mask" in self.beside and not self.comparison.is_reference(self.method) else {}
+        original = self.evidence("original") if "original" in self.beside else None
+        return verdicts.paragraph(self.own(self.method), found, masked, self.whose, self.gates, original=original, worst=self.worst_class)
 
 
 def asked(state: State, comparison: Comparison, forget: int | None) -> Case:
@@ -86,7 +106,7 @@ def asked(state: State, comparison: Comparison, forget: int | None) -> Case:
         check_link("worst", ("true", "false"), "worst case", "false")
         worst = st.toggle(
             "Worst case", key="worst", bind="query-params",
-            help="Attacks on the class where they tell most, for each network its own, instead of the chosen class or the mean.",
+            help="Attacks on the class where they tell most of this method, instead of the chosen class or the mean.",
         )  # fmt: skip
     return Case(comparison, options[picked], forget, state.split, worst)
 
@@ -140,11 +160,9 @@ def _back(case: Case, words: str) -> None:
 def _told(case: Case, words: str) -> None:
     traces = []
     for part, method in case.parts:
-        row = most_attacked(case.comparison.done(method)) if case.worst else None
-        curve = roc([row] if row else [] if case.worst else case.rows(method))
+        curve = roc(case.attack_rows(method))
         if curve is not None:
-            at = f", {called(case.comparison.classes[row['forget']])}" if row else ""
-            traces.append(Trace(part, f"{case.comparison.short(method)}{at}", curve))
+            traces.append(Trace(part, case.comparison.short(method), curve))
     if traces:
         chart(figures.roc_figure(GRID, traces), words, "told")
     else:
@@ -152,17 +170,16 @@ def _told(case: Case, words: str) -> None:
 
 
 def attack_table(case: Case) -> pd.DataFrame:
-    """AUC of every attack on every network: means over the rows looked at, or of each network's worst row."""
+    """AUC of every attack on every network: means over the rows looked at, or over those of the worst class."""
     rows = []
     for _, method in [*case.parts[::-1]]:
-        row = most_attacked(case.comparison.done(method)) if case.worst else None
-        shown = ([row] if row else []) if case.worst else case.rows(method)
+        shown = case.attack_rows(method)
         line: dict = {"Network": case.comparison.short(method)}
         for name in ATTACKS:
             values = [r["attack"][name] for r in shown if name in r.get("attack", {})]
             line[name] = float(np.mean(values)) if values else None
         strong = [v for r in shown if np.isfinite(v := strongest(r))]
-        rows.append(line | {"strongest": float(np.mean(strong)) if strong else None} | ({"class": case.comparison.classes[row["forget"]]} if row else {}))
+        rows.append(line | {"strongest": float(np.mean(strong)) if strong else None})
     return pd.DataFrame(rows).dropna(axis=1, how="all")
 
 
@@ -182,9 +199,10 @@ def open_gates(state: State, case: Case) -> None:
         said = {
             "original": "The original forgets nothing, so there is nothing to bring back.",
             "logit_mask": f"Logit masking only hides the answer: without the mask {case.whose} is back at once.",
+            "weight_masks": f"{title} lays a mask over the weights of the original: without the mask {case.whose} is back at once.",
         }  # fmt: skip
         changed = f"{title} has no gates to open: what it has changed stays changed. The original has to be kept to have the class back."
-        st.markdown(plain(said.get(case.method, changed)))
+        st.markdown(plain(said.get(case.method.partition(".")[0], changed)))
         return
     same = all_open(case.comparison, network)
     if same:

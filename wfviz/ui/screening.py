@@ -13,7 +13,8 @@ from wfviz.figures import confusion as matrices
 from wfviz.figures import sentences
 from wfviz.figures.bars import accuracy_bars
 from wfviz.figures.comparison import Trace, layer_figure, map_ends, map_figure, price_figure
-from wfviz.figures.style import called, count, percent
+from wfviz.figures.style import called, count, join, percent
+from wfviz.figures.verdicts import some_of
 from wfviz.figures.units import BYTES, SECONDS, short_bytes, short_seconds
 from wfviz.scores import SCORES, Line, Score, Spread, by_layer, confusion, numbers, ordered, prices
 from wfviz.ui import definitions
@@ -152,10 +153,10 @@ def failures(comparison: Comparison, forget: int | None) -> None:
     for method in comparison.methods:
         rows = comparison.failed(method, forget)
         if rows:
-            where = ", ".join(dict.fromkeys(called(comparison.classes[row["forget"]]) for row in rows))
-            said.append(f"{comparison.title(method)} failed for {where}: {rows[0].get('error', 'no reason was kept')}")
+            where = join(some_of(list(dict.fromkeys(called(comparison.classes[row["forget"]]) for row in rows)), 8))
+            said.append(f"{comparison.title(method)} failed for {where}: {rows[0].get('error', 'no reason was kept')[:300]}")
     if said:
-        st.caption("  \n".join(plain(line[:300]) for line in said))
+        st.caption("  \n".join(plain(line) for line in said))
 
 
 # --- two methods --------------------------------------------------------------------------------
@@ -208,7 +209,8 @@ def side_by_side(state: State, comparison: Comparison, pair: tuple[str, str], fo
 
 def _confusions(state: State, comparison: Comparison, pair: tuple[str, str], forget: int | None) -> None:
     shown = [("Before", "original", "before")] + [(comparison.short(m), m, key) for m, key in zip(pair, ("first", "second"), strict=True)]
-    st.markdown("**Confusion matrices**, in % of the row")
+    several = f", over {count(len(comparison.about['forget']), 'forgotten class', 'forgotten classes')}" if forget is None else ""
+    st.markdown(f"**Confusion matrices**, in % of the row{several}")
     with st.grid(3, min_column_width=240):
         for title, method, key in shown:
             counts = confusion(comparison.done(method, forget), state.split) if method in comparison.finished else None
@@ -217,7 +219,7 @@ def _confusions(state: State, comparison: Comparison, pair: tuple[str, str], for
             with st.container(gap="xsmall"):
                 st.markdown(f"**{plain(shortened(title, 30))}**")
                 figure = matrices.confusion_figure(matrices.shares(counts), counts, comparison.classes, False, forget if key != "before" else None)
-                chart(figure, f"{title}: {sentences.mix_ups(comparison.classes, counts)}", f"confusion_{key}")
+                chart(figure, f"{title}{several}: {sentences.mix_ups(comparison.classes, counts)}", f"confusion_{key}")
 
 
 def _accuracy(state: State, comparison: Comparison, method: str, forget: int | None, key: str) -> None:
@@ -307,12 +309,12 @@ def price_list(comparison: Comparison, pair: tuple[str, str]) -> None:
     """Seconds and bytes for one, ten and all classes."""
     found, k = prices(comparison), numbers(comparison)
     parts = ["first" if p.method == pair[0] else "second" if p.method == pair[1] else "" for p in found]
-    own, other = (next(p for p in found if p.method == method) for method in pair)
     every = f"{k[-1]:,} classes"
-    st.markdown(plain(
-        f"To make all {every} forgettable, {own.title} takes {short_seconds(own.seconds[-1])} and stores {short_bytes(own.bytes[-1])}; "
-        f"{other.title} takes {short_seconds(other.seconds[-1])} and stores {short_bytes(other.bytes[-1])}."
-    ))  # fmt: skip
+    costs = [f"{p.title} takes {short_seconds(p.seconds[-1])} and stores {short_bytes(p.bytes[-1])}" for p in found if p.method in pair]
+    if not found:
+        st.caption("The original alone costs nothing.")
+        return
+    st.markdown(plain(f"To make all {every} forgettable, {'; '.join(costs)}." if costs else f"What it takes to make all {every} forgettable:"))
     with st.grid(2, min_column_width=340, gap="medium") as halves:
         for key, title, unit, say, ticks in (
             ("price_time", "Time", "seconds", short_seconds, SECONDS), ("price_bytes", "Storage", "bytes", short_bytes, BYTES),
