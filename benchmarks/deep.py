@@ -269,7 +269,7 @@ def main() -> None:
     found = []
     for c in range(args.retrained) if "retrained" not in done else ():
         start, retrain = time.perf_counter(), methods.get("retrain")
-        anew = retrain.run(load(), (c,), data, retrain.spec(backbone=backbone, epochs=args.epochs))
+        anew = retrain.run(load(), (c,), data, retrain.spec(0, backbone, epochs=args.epochs))
         found.append(judged(Net(anew, len(data.classes)), data, c, None, few))
     if found:
         told("retrained", start, found)

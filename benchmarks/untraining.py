@@ -56,14 +56,14 @@ def main() -> None:
     ascent = methods.get("negative_gradient")
 
     def ascend(c: int, **settings) -> float:
-        return seconds(lambda: ascent.run(model, (c,), data, ascent.spec(backbone=backbone, **settings)))
+        return seconds(lambda: ascent.run(model, (c,), data, ascent.spec(0, backbone, **settings)))
 
     size = ascent.spec().batch_size
     gradients = sum(ascend(c) for c in forget)
     passes = sum(ascend(c, stop_at=-1.0, steps=math.ceil(int((data.train.labels == c).sum()) / size)) for c in forget)
     retrain = methods.get("retrain")
     some = replace(data, train=data.train.sample(round(args.share * len(data.train)), 0), val=data.val.sample(round(args.share * len(data.val)), 0))
-    anew = seconds(lambda: retrain.run(model, (0,), some, retrain.spec(backbone=backbone, pretraining=trained))) / args.share
+    anew = seconds(lambda: retrain.run(model, (0,), some, retrain.spec(0, backbone, trained))) / args.share
 
     print(f"{args.backbone} on {data.name}, {device}, {os.cpu_count()} cores")
     for words, taken in (

@@ -1,6 +1,7 @@
 """`compare` on digits: what is measured, what is kept, what is told when something fails."""
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -204,6 +205,57 @@ def test_rows_without_their_reference_are_done_again(tmp_path, runs, monkeypatch
     assert all(r["state"] == "done" and r["js"] is not None for r in compared(out)["rows"]) and runs.count(("logit_mask", 4)) == 2
 
 
+def test_a_longer_comparison_loses_no_row_on_the_way(tmp_path, runs):
+    """What is finished stays in the file while another method is made, also if that is interrupted."""
+    out, plugin = tmp_path / "out", tmp_path / "mine.py"
+    plugin.write_text(PLUGIN.format(error="KeyboardInterrupt"))
+    command = [*COMPARE, "--classes", "3,5", "--relearn", "0", "--plugin", str(plugin), "--out", str(out)]
+    assert main([*command, "--methods", "original"]) == 0
+    assert main([*command, "--methods", "zero_head,original"]) == 130
+    assert [(r["method"], r["forget"]) for r in compared(out)["rows"]] == [("zero_head", 3), ("original", 3), ("original", 5)]
+    assert runs.count(("original", 5)) == 1
+
+
+def test_a_retrained_network_is_kept_for_other_measures_and_made_again_where_it_is_lost(tmp_path, runs):
+    out = tmp_path / "out"
+    command = [*COMPARE, "--set", "retrain.epochs=1", "--classes", "4", "--out", str(out)]
+    assert main([*command, "--methods", "retrain", "--relearn", "0"]) == 0
+    assert main([*command, "--methods", "retrain", "--relearn", "1"]) == 0 and runs.count(("retrain", 4)) == 1
+    model, = (out / "models").iterdir()
+    model.unlink()
+    assert main([*command, "--methods", "retrain,logit_mask", "--relearn", "1"]) == 0 and runs.count(("retrain", 4)) == 2
+    assert compared(out)["rows"][1]["js"] is not None and model.exists()
+    assert main([*command, "--methods", "retrain,logit_mask", "--relearn", "1"]) == 0 and runs.count(("retrain", 4)) == 2
+
+
+def test_a_seed_that_cannot_be_retrained_fails_alone(tmp_path, monkeypatch):
+    """LiRA needs two shadow networks: only that seed has them."""
+    trained = retrain.pretrain
+    monkeypatch.setattr(retrain, "pretrain", lambda data, backbone, how, *rest, **more: 1 / (how.seed - 2) and trained(data, backbone, how, *rest, **more))
+    command = [*COMPARE, "--methods", "original,retrain", "--set", "retrain.epochs=1", "--classes", "4", "--relearn", "0", "--out", str(tmp_path / "out")]
+    assert main([*command, "--seeds", "0,1,2"]) == 0
+    rows = compared(tmp_path / "out")["rows"]
+    assert [(r["method"], r["seed"]) for r in rows if r["state"] == "failed"] == [("retrain", 2)]
+    assert {r["seed"] for r in rows if "lira" in r.get("attack", {})} == {2}
+
+
+def test_an_original_that_is_there_keeps_its_split(tmp_path, monkeypatch):
+    """Another --seed must not make training pictures of the original into validation pictures."""
+    monkeypatch.setitem(backbones._registry, "cnn", replace(backbones.recipe("cnn"), epochs=1, least_steps=1))
+    seen = []
+    monkeypatch.setattr(registry.Method, "run", lambda self, model, forget, data, *rest, **more: seen.append(data.val.pixels) or model)
+    command = ["compare", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--methods", "original", "--classes", "3", "--relearn", "0", "--out", str(tmp_path)]
+    assert main([*command, "--seed", "0"]) == 0 and main([*command, "--seed", "1", "--overwrite"]) == 0
+    assert len(seen) == 2 and torch.equal(*seen)
+
+
+def test_a_method_of_ones_own_may_have_a_point_in_its_name(tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(PLUGIN.format(error="ValueError").replace('"zero_head"', '"zero.v2"'))
+    assert main([*COMPARE, "--plugin", str(plugin), "--methods", "zero.v2", "--classes", "3", "--relearn", "0", "--out", str(tmp_path / "out")]) == 0
+    assert compared(tmp_path / "out")["rows"][0]["state"] == "done"
+
+
 def test_once_for_all_classes(tmp_path, monkeypatch):
     """A WF-Net's round is done once, its time told apart, and only the gates are stored for a class."""
     rounds, prepare = [], registry.Method.prepare
@@ -232,7 +284,12 @@ def test_a_wfnet_that_is_there_is_compared_without_a_round(tmp_path):
     with torch.no_grad():
         right = net.bake(3)(normalize(data.test.pixels, data.inputs)).argmax(1) == data.test.labels
     assert row["splits"]["test"]["acc_r"] == pytest.approx(right[data.test.labels != 3].float().mean().item(), abs=1e-5)
-    for folder, said in ((DIGITS.parent / "digits-vit_micro", "does not stand around the original"), (tmp_path / "none", "none")):
+    half = tmp_path / "half"
+    shutil.copytree(DIGITS, half)
+    card = json.loads((half / checkpoints.CARD).read_text(encoding="utf-8"))
+    card["untraining"]["state"] = "interrupted"
+    (half / checkpoints.CARD).write_text(json.dumps(card), encoding="utf-8")
+    for folder, said in ((DIGITS.parent / "digits-vit_micro", "does not stand around the original"), (tmp_path / "none", "none"), (half, "has not come to its end")):
         assert main([*command, "--set", f"wfnet.checkpoint={folder}", "--out", str(tmp_path / "other")]) == 0
         failed, masked = compared(tmp_path / "other")["rows"]
         assert failed["state"] == "failed" and said in failed["error"] and masked["state"] == "done"
@@ -262,6 +319,14 @@ def test_variants_of_a_method_stand_beside_each_other(tmp_path, runs):
         (["--methods", "original", "--classes", "eleven"], "unknown class 'eleven'"),
         (["--methods", "original", "--classes", "10"], "out of range"),
         (["--methods", "original", "--seeds", "a"], "whole numbers"),
+        (["--methods", "original", "--seeds", "0,4294967296"], "whole numbers from 0 up"),
+        (["--methods", "original", "--seeds", ","], "at least one method, one class and one seed"),
+        (["--methods", "original", "--classes", ","], "at least one method, one class and one seed"),
+        (["--methods", "kga.seed=1"], "unknown setting of kga 'seed'"),
+        (["--methods", "kga", "--set", "kga.self=1"], "unknown setting of kga 'self'"),
+        (["--methods", "random_labels", "--set", "random_labels.lr=NaN"], "lr of random_labels cannot be nan"),
+        (["--methods", "random_labels", "--set", "random_labels.steps=-5"], "steps of random_labels cannot be -5"),
+        (["--methods", "svd", "--set", "svd.alphas_r=[]"], "alphas_r of svd cannot be []"),
         (["--methods", "original", "--set", "original.lr=1"], "original has no settings"),
         (["--methods", "random_labels", "--set", "random_labels.step=1"], "did you mean steps"),
         (["--methods", "random_labels", "--set", "random_labels.steps=many"], "has to be like 200"),

@@ -75,8 +75,8 @@ def check(plan: Plan) -> dict[str, Method]:
 
 
 def base_of(name: str) -> str:
-    """"kga" of "kga" and of its variant "kga.freeze=12"."""
-    return name.partition(".")[0]
+    """"kga" of "kga" and of its variant "kga.freeze=12"; a name may hold a point of its own."""
+    return name.partition(".")[0] if "=" in name else name
 
 
 def changes_of(name: str, plan: Plan) -> dict:
@@ -95,7 +95,8 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     bench = _Bench(plan, origin, data, folder, judge, chosen)
     order = sorted(chosen, key=lambda name: name != REFERENCE)  # the others are judged beside it
     jobs = [(get(name), seed, c) for seed in plan.seeds for c in plan.forget for name in order]
-    rows: dict[tuple, dict] = {}
+    kept = {(method.name, seed, c): bench.finished(method, seed, c) for method, seed, c in jobs}
+    rows = {key: row for key, row in kept.items() if row is not None}  # they stay in the file while others are made
     about = {
         "format": FORMAT, "kind": "comparison", "name": folder.name, "dataset": data.name, "backbone": asdict(origin.backbone),
         "classes": list(data.classes), "original": {"folder": origin.folder, "weights": origin.digest}, "versions": versions(),
@@ -105,7 +106,10 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     with Log(folder / "log.jsonl", "comparing", len(jobs), 0, show) as log:
         for done, (method, seed, c) in enumerate(jobs, 1):
             log.bar.set_description(f"{method.name}, {data.classes[c]}")
-            row = rows[method.name, seed, c] = bench.row(method, seed, c, lambda part, before=done - 1: log.reach(before + part))
+            key = method.name, seed, c
+            if key not in rows:
+                rows[key] = bench.row(method, seed, c, lambda part, before=done - 1: log.reach(before + part))
+            row = rows[key]
             sorted_rows = [rows[key] for name in chosen for s in plan.seeds for k in plan.forget if (key := (name, s, k)) in rows]
             write_json(folder / COMPARISON, {**about, "rows": sorted_rows}, indent=None)
             log.reach(done)
@@ -119,20 +123,21 @@ class _Bench:
 
     def __init__(self, plan: Plan, origin: Origin, data: Data, folder: Path, judge: Judge, chosen: dict[str, Method]):
         self.plan, self.origin, self.data, self.folder, self.judge, self.chosen = plan, origin, data, folder, judge, chosen
-        self.world = [MEASURES, origin.digest, data.digest(), plan.relearn_epochs]
+        self.world = [MEASURES, origin.digest, data.digest(), plan.relearn_epochs]  # a network depends on the two in the middle
         self.prepared: dict[tuple[str, int], tuple[object, float]] = {}
         self.beside: tuple[tuple[int, int], nn.Module | None] | None = None
+        self.broken: set[tuple[int, int]] = set()  # (seed, class) of retrained networks that could not be made for LiRA
+
+    def finished(self, method: Method, seed: int, c: int) -> dict | None:
+        """One method, one class from the disk, if it was done before."""
+        try:
+            return json.loads(self._path(method, seed, c).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def row(self, method: Method, seed: int, c: int, progress: Progress) -> dict:
-        """One method, one class: from the disk if it was done before."""
+        """One method, one class; kept on the disk."""
         spec = self._spec(method, seed)
-        beside = self._spec(self.chosen[REFERENCE], seed).digest() if REFERENCE in self.chosen else ""
-        beside += f" {self.plan.seeds}" if beside and len(self.plan.seeds) > 2 else ""
-        path = self.folder / ROWS / f"{method.name}-{c}-{seed}-{self._key(spec, c, beside)}.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            pass
         row = {
             "method": method.name, "title": method.title, "source": method.source, "reference": method.reference,
             "forget": c, "seed": seed, "settings": spec.settings,
@@ -143,8 +148,14 @@ class _Bench:
             reason = str(error).splitlines()[0] if str(error) else ""
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}
         if method.name == REFERENCE or REFERENCE not in self.chosen or row["js"] is not None:  # else judged again once it is retrained
-            write_json(path, row)
+            write_json(self._path(method, seed, c), row)
         return row
+
+    def _path(self, method: Method, seed: int, c: int) -> Path:
+        """Where a row is kept, under a name that says what it depends on."""
+        beside = self._spec(self.chosen[REFERENCE], seed).digest() if REFERENCE in self.chosen else ""
+        beside += f" {self.plan.seeds}" if beside and len(self.plan.seeds) > 2 else ""
+        return self.folder / ROWS / f"{method.name}-{c}-{seed}-{self._key(self._spec(method, seed), c, self.world, beside)}.json"
 
     def _measured(self, method: Method, spec: MethodSpec, c: int, progress: Progress) -> dict:
         once = self._once(method, spec, progress)
@@ -156,7 +167,7 @@ class _Bench:
             seconds = time.monotonic() - start
         size = sum(t.numel() * t.element_size() for t in model.state_dict().values())
         stored = method.stored(once[0] if once[0] is not None else model, self.data) if method.stored else size
-        retrained = model if method.name == REFERENCE else self._retrained(spec.seed, c)
+        retrained = model if method.name == REFERENCE else self._retrained(spec.seed, c, progress)
         found = self.judge.judge(model, (c,), retrained, relearned=method.relearns, shadows=self._shadows(spec.seed, c, progress))
         return {"seconds": round(seconds, 3), "once_seconds": round(once[1], 3), "bytes": stored, **found}
 
@@ -190,22 +201,35 @@ class _Bench:
             shutil.rmtree(part, ignore_errors=True)
         return model, seconds
 
-    def _retrained(self, seed: int, c: int) -> nn.Module | None:
-        """The retrained network to judge beside, None where there is none; the last one stays in memory."""
+    def _retrained(self, seed: int, c: int, progress: Progress) -> nn.Module | None:
+        """The retrained network to judge beside, None where there is none; the last one stays in memory.
+
+        Where its row is there and it is not, it is made again.
+        """
         if REFERENCE not in self.chosen:
             return None
         if self.beside is None or self.beside[0] != (seed, c):
-            self.beside = ((seed, c), self._load(self._kept(self._spec(self.chosen[REFERENCE], seed), c))[0])
+            model = self._load(self._kept(self._spec(self.chosen[REFERENCE], seed), c))[0]
+            if model is None and self.finished(self.chosen[REFERENCE], seed, c):
+                model = self._reference(seed, c, progress)[0]
+            self.beside = ((seed, c), model)
         return self.beside[1]
 
     def _shadows(self, seed: int, c: int, progress: Progress) -> list[nn.Module]:
-        """Networks of other seeds that never saw the class, for LiRA; it needs two."""
+        """Networks of other seeds that never saw the class, for LiRA; it needs two. One that cannot be made is told in its own row."""
         if REFERENCE not in self.chosen or len(self.plan.seeds) < 3:
             return []
-        return [self._reference(other, c, progress)[0] for other in self.plan.seeds if other != seed]
+        found = []
+        for other in self.plan.seeds:
+            if other != seed and (other, c) not in self.broken:
+                try:
+                    found.append(self._reference(other, c, progress)[0])
+                except Exception:
+                    self.broken.add((other, c))
+        return found
 
     def _kept(self, spec: MethodSpec, c: int) -> Path:
-        return self.folder / MODELS / f"{spec.method}-{c}-{spec.seed}-{self._key(spec, c)}.safetensors"
+        return self.folder / MODELS / f"{spec.method}-{c}-{spec.seed}-{self._key(spec, c, self.world[1:3])}.safetensors"
 
     def _save(self, path: Path, model: nn.Module, seconds: float) -> None:
         tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()} | {"seconds": torch.tensor(seconds)}
@@ -223,10 +247,10 @@ class _Bench:
     def _spec(self, method: Method, seed: int) -> MethodSpec:
         return method.spec(seed, self.origin.backbone, self.origin.pretraining, **changes_of(method.name, self.plan))
 
-    def _key(self, spec: MethodSpec, c: int, beside: str = "") -> str:
+    def _key(self, spec: MethodSpec, c: int, world: list, beside: str = "") -> str:
         method = self.chosen[spec.method]
         more = [method.depends(spec)] if method.depends else []
-        text = json.dumps([self.world, spec.digest(), _source(method), c, beside, *more])
+        text = json.dumps([world, spec.digest(), _source(method), c, beside, *more])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

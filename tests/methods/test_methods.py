@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from wfviz import methods, substitutes
-from wfviz.data import forget_set, retain_set
+from wfviz.data import forget_set, load_data, retain_set
+from wfviz.pictures import normalize
 from wfviz.pretraining import accuracy_of
 
 FORGET = 3
@@ -67,3 +68,15 @@ def test_it_forgets_the_class_and_keeps_the_others(name, original, data, backbon
     assert out.state_dict().keys() == weights.keys() and not out.training
     assert not any(p.requires_grad for p in out.parameters())
     assert all(0 <= part <= 1 for part in parts) and parts == sorted(parts)
+
+
+def test_logit_masking_masks_what_comes_out():
+    """Also of a network that ends in something else than its last layer, as SqueezeNet does in a ReLU."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10), torch.nn.ReLU()).eval()
+    data = load_data("digits")
+    x = normalize(data.test.take(torch.arange(50)), data.inputs)
+    masked = methods.get("logit_mask").run(net, (3, 5), data, methods.get("logit_mask").spec())
+    before, after = net(x), masked(x)
+    assert (after.softmax(1)[:, [3, 5]] == 0).all() and not torch.isin(after.argmax(1), torch.tensor([3, 5])).any()
+    rest = [c for c in range(10) if c not in (3, 5)]
+    assert torch.equal(after[:, rest], before[:, rest]) and all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), masked.state_dict().values(), strict=True))

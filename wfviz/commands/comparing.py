@@ -26,14 +26,17 @@ def compare(args: argparse.Namespace) -> int:
     for name, changes in map(methods.setting, args.set):
         settings.setdefault(name, {}).update(changes)
     comparing.check(comparing.Plan(names, (0,), (0,), settings=settings))
+    source = Path(args.source or folder / "original")
+    again = (source / pretraining.STATE).exists()
+    if not again and (source / checkpoints.CARD).exists():
+        args.source = str(source)  # an original of an earlier call keeps its split, as one that was named does
     data = data_of(args)
     forget = range(len(data.classes)) if args.classes == "all" else dict.fromkeys(class_index(c, data.classes) for c in words(args.classes))
     seeds = _seeds(args.seeds)
+    comparing.check(comparing.Plan(names, tuple(forget), seeds, settings=settings))
     backbone = backbone_of(args, data)
     accelerator = make_accelerator(args.device, args.precision)
-    source = Path(args.source or folder / "original")
-    again = (source / pretraining.STATE).exists()
-    if not args.source and (again or not (source / checkpoints.CARD).exists()):
+    if not args.source:
         spec = PretrainSpec(seed=args.seed, precision=args.precision)
         _, about = pretrained(args, data, backbone, spec, source, accelerator, resume=again)
         if about["state"] == "interrupted":
@@ -97,9 +100,12 @@ def _comparison(args: argparse.Namespace) -> Path:
 
 def _seeds(text: str) -> tuple[int, ...]:
     try:
-        return tuple(dict.fromkeys(int(word) for word in words(text)))
+        found = tuple(dict.fromkeys(int(word) for word in words(text)))
     except ValueError:
-        raise WfvizError(f"--seeds takes whole numbers, comma-separated, not {text!r}") from None
+        found = (-1,)
+    if not all(0 <= seed < 2**32 for seed in found):
+        raise WfvizError(f"--seeds takes whole numbers from 0 up, comma-separated, not {text!r}")
+    return found
 
 
 def _compared(folder: Path) -> None:
@@ -109,7 +115,7 @@ def _compared(folder: Path) -> None:
     from wfviz.scores import lines
 
     found = read(folder)
-    print(f"{folder}  (test split; mean ± std over the forgotten classes, the worst in brackets)")
+    print(f"{folder}  (test split; mean ± std over the forgotten classes and seeds, the worst in brackets)")
     table = lines(found, "test")
     width = max(len(line.title) for line in table)
     print(f"  {'method':{width}} {'Acc_r ↑':26} {'Acc_f ↓':26} {'time ↓':>16}")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import runpy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -85,14 +86,16 @@ class Method:
     took: Callable[[object], float | None] | None = None
     depends: Callable[[MethodSpec], str] | None = None  # what a result depends on beside the settings: rows are cached by it
 
-    def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, **changes) -> MethodSpec:
-        """The method's settings with some of them changed; WfvizError names the nearest of those there are."""
+    def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, /, **changes) -> MethodSpec:
+        """The method's settings with some of them changed; WfvizError names the nearest of those there are, and says what a value has to be."""
         changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
         for key, value in changes.items():
             if key not in self.settings:
                 raise WfvizError(nearest(key, self.settings, f"setting of {self.name}") if self.settings else f"{self.name} has no settings")
             if not isinstance(value, type(self.settings[key])) and not (isinstance(self.settings[key], float) and type(value) is int):
                 raise WfvizError(f"{key} of {self.name} is {value!r}; it has to be like {self.settings[key]!r}")
+            if not _possible(key, value) or (value == () and self.settings[key]):
+                raise WfvizError(f"{key} of {self.name} cannot be {list(value) if isinstance(value, tuple) else value}; the default is {self.settings[key]!r}")
         return MethodSpec(self.name, {**self.settings, **changes}, seed, backbone, pretraining)
 
     def prepare(self, model: nn.Module, data: Data, spec: MethodSpec, progress: Progress = lambda part: None) -> object:
@@ -114,6 +117,15 @@ class Method:
         torch.manual_seed(spec.seed)
         start = _trainable(model) if prepared is None else prepared
         return self.unlearn(start, tuple(forget), data, spec, progress).eval().requires_grad_(False)
+
+
+def _possible(key: str, value: object) -> bool:
+    """Numbers are finite, and what counts steps, epochs or pictures, or is a rate, is not negative."""
+    if isinstance(value, tuple | list):
+        return all(_possible(key, one) for one in value)
+    if not isinstance(value, int | float):
+        return True
+    return math.isfinite(value) and (value >= 0 or not key.endswith(("steps", "epochs", "batch", "batch_size", "lr")))
 
 
 def _trainable(model: nn.Module) -> nn.Module:

@@ -20,7 +20,7 @@ from wfviz.metrics.agreement import f1, js_divergence
 from wfviz.metrics.cka import linear_cka
 from wfviz.metrics.features import features, layers_of
 from wfviz.metrics.maps import FeatureMap
-from wfviz.metrics.privacy import attacks, lira
+from wfviz.metrics.privacy import attacks, curve, lira
 from wfviz.metrics.probe import probe
 from wfviz.metrics.relearning import relearn
 from wfviz.metrics.zrf import zrf
@@ -53,7 +53,7 @@ class Judge:
         self, model: nn.Module, forget: tuple[int, ...], retrained: nn.Module | None = None, *,
         relearned: bool = True, shadows: Sequence[nn.Module] = (),
     ) -> dict:
-        """The measured part of a row of a comparison (`wfviz.comparing`), ready for JSON.
+        """The measured part of a row of a comparison (`wfviz.comparing`), ready for JSON; what too few pictures do not allow is left out.
 
         relearned: also the relearn time. shadows: two networks or more that never saw the classes, for LiRA.
         """
@@ -70,13 +70,13 @@ class Judge:
             "f1": f1(retained, kept),
             "js": float(js_divergence(probabilities, reference["logits"].softmax(1)).mean()) if reference else None,
             "js_original": float(js_divergence(probabilities, self.before["logits"].softmax(1)).mean()),
-            "zrf": zrf(probabilities[gone], self.untrained["logits"].softmax(1)[gone]),
-            "attack": self._attack(model, train, test, forget, shadows),
+            **({"zrf": zrf(probabilities[gone], self.untrained["logits"].softmax(1)[gone])} if gone.any() else {}),
+            **({"attack": attack} if (attack := self._attack(model, train, test, forget, shadows)) else {}),
             "probe": self._probe(train, test, forget),
             "cka": self._cka(test, self.before),
             **({"cka_retrained": self._cka(test, reference)} if reference else {}),
             "map": self.map.points(test[self.layers[-1]]),
-            **({"relearn": self._relearn(model, forget)} if self.relearn_epochs and relearned else {}),
+            **({"relearn": self._relearn(model, forget)} if self.relearn_epochs and relearned and gone.any() else {}),
             "over_forgetting": splits["test"]["acc_r"] < self._least(reference, forget) - OVER,
         }
         return _plain(row)
@@ -129,13 +129,18 @@ class Judge:
         if len(pairs[0][2]) < min(FEWEST, len(whole)):
             pairs[0] = (self._seen(model, whole), whole, torch.arange(len(whole)))
         (members, y), (others, z) = [(seen["logits"][gone], pictures.labels.cpu()[gone]) for seen, pictures, gone in pairs]
+        if min(len(y), len(z)) < 2:
+            return {}
         found = attacks(members, y, others, z, seed=self.seed)
         if len(shadows) > 1:
             from sklearn.metrics import roc_auc_score
 
             out = torch.stack([torch.cat([self._seen(s, pictures.subset(gone))["logits"] for _, pictures, gone in pairs]) for s in shadows])
             score = lira(torch.cat([members, others]), torch.cat([y, z]), None, out)
-            found["lira"] = float(roc_auc_score(np.arange(len(score)) < len(y), score))
+            member = np.arange(len(score)) < len(y)
+            found["lira"] = float(roc_auc_score(member, score))
+            if abs(found["lira"] - 0.5) > abs(found[found["curve"]["attack"]] - 0.5):
+                found["curve"] = {"attack": "lira", **curve(score, member)}
         return found
 
     def _probe(self, train: dict, test: dict, forget: tuple[int, ...]) -> dict[str, float]:

@@ -34,7 +34,7 @@ def attacks(member_logits: Tensor, member_y: Tensor, other_logits: Tensor, other
     member_logits [N, C], member_y [N], other_logits [M, C], other_y [M]. Raises WfvizError for fewer than two
     pictures on either side, and for logits that are not finite.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve
+    from sklearn.metrics import roc_auc_score
 
     n, m = len(member_logits), len(other_logits)
     if min(n, m) < 2:
@@ -52,8 +52,15 @@ def attacks(member_logits: Tensor, member_y: Tensor, other_logits: Tensor, other
     }
     found: dict = {name: float(roc_auc_score(member, score)) for name, score in scores.items()}
     worst = max(found, key=lambda name: abs(found[name] - 0.5))
-    fpr, tpr, _ = roc_curve(member, scores[worst])
-    return {**found, "curve": {"attack": worst, **_thinned(fpr, tpr)}}
+    return {**found, "curve": {"attack": worst, **curve(scores[worst], member)}}
+
+
+def curve(score: np.ndarray, member: np.ndarray) -> dict[str, list[float]]:
+    """The ROC curve {"fpr", "tpr"} of a score; member: which pictures are members, bool of the same length."""
+    from sklearn.metrics import roc_curve
+
+    fpr, tpr, _ = roc_curve(member, score)
+    return _thinned(fpr, tpr)
 
 
 def scaled_confidence(logits: Tensor, y: Tensor) -> Tensor:
