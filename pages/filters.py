@@ -69,7 +69,9 @@ with left:
         st.info("No filter is shared by so many classes. Lower “Shared by” or raise “Top”.", icon=":material/hub:")
     elif view == "matrix":
         chart(gate_figures.gate_matrix(gates, classes, layer, forget, scope), words, "matrix")
-        st.caption("A row reads like the bar code of its class: closed gates are dark. Similar classes stand together.")
+        drawn = len(gate_figures.shown_filters(gates))
+        few = "" if drawn == gates.shape[1] else f" The {drawn:,} of {gates.shape[1]:,} filters that are closed furthest for some class are drawn."
+        st.caption("A row reads like the bar code of its class: closed gates are dark. Similar classes stand together." + few)
     elif view == "overlap":
         overlapping.view(state, scope, k)
     else:

@@ -39,6 +39,8 @@ if found is not None:
     definitions.numbers(Acc_f=found.acc_f if gone else None, Acc_r=found.acc_r if gone else None)
     before, after = found.accuracy
     chart(bars.accuracy_bars(classes, before, after, found.counts, gone), words, "accuracy")
+    if len(classes) > bars.MOST_PAIRS:
+        st.caption(f"The {bars.MOST_PAIRS} classes that change most are drawn, of {len(classes):,}; all are in the table.")
     if found.note:
         st.caption(found.note)
     with st.expander("The same as a table", icon=":material/table:"):

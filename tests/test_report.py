@@ -1,10 +1,12 @@
 """The report: whole, offline, small, and made of the checkpoint's own numbers."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wfviz import checkpoints
@@ -69,7 +71,35 @@ def test_it_begins_with_what_was_forgotten(report):
         assert f"Insertion AUC {curves.auc('insertion', 'gates')[:, c].mean():.3f}" in part
         assert f"random {curves.auc('deletion', 'random')[:, c].mean():.3f}" in part
     assert "were forgotten together" not in make_report(SHIPPED, (3,))
-    assert "report digits-cnn --forget 3,5 --out report.html" in told and "--forget" not in report
+    assert "report checkpoints/digits-cnn --forget 3,5 --out report.html" in told and "--forget" not in report
+    assert "evaluate checkpoints/digits-cnn --split train --limit 10000" in told  # as the round evaluated it, from where its folder lies
+
+
+def test_nobody_is_hit_where_nobody_loses(tmp_path):
+    """And where all classes are alike none is the worst."""
+    folder = tmp_path / "own"
+    shutil.copytree(SHIPPED, folder)
+    found = checkpoints.read_evaluation(folder)
+    for c in range(10):  # forgotten without a trace, at no cost
+        found.correct["test"][1 + c] = found.correct["test"][0]
+        found.correct["test"][1 + c, c] = 0
+    checkpoints.save_evaluation(folder, found, keep=False)
+    card = checkpoints.read_card(folder)
+    card["metrics"]["test"]["acc_f"] |= {"mean": 0.0, "std": 0.0, "worst": 0.0, "worst_class": "0"}
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    told = make_report(folder)
+    assert told.count("<td>none</td>") == 10 and "0.0 % ± 0.0</td>" in told and "worst “0”: 0.0 %" not in told
+
+
+def test_two_classes_one_without_pictures(tmp_path, card):
+    """Nobody else is left to be hit."""
+    from wfviz.metrics.accuracy import Evaluation
+    from wfviz.report import _classes
+
+    counts, correct = np.array([10, 0]), np.array([[9, 0], [0, 0], [9, 0]])
+    confusion = np.array([[[9, 1], [0, 0]], [[0, 10], [0, 0]], [[9, 1], [0, 0]]])
+    found = Evaluation(counts={"test": counts}, correct={"test": correct}, confusion={"test": confusion}, taken_for={"test": confusion[[1, 2], [0, 1]]})
+    assert "<td>none</td>" in _classes(found, "test", ["cat", "dog"], {"conv": {"weight": np.ones((2, 3))}})
 
 
 def test_class_names_are_escaped(tmp_path):
@@ -84,7 +114,7 @@ def test_without_curves_it_says_how_to_make_them_and_without_evaluation_too(tmp_
     folder = tmp_path / "own"
     shutil.copytree(SHIPPED, folder)
     checkpoints.save_evaluation(folder, checkpoints.read_evaluation(folder), keep=False)
-    assert "python -m wfviz evaluate own" in make_report(folder)
+    assert f"python -m wfviz evaluate {folder}" in make_report(folder)
     (folder / "evaluation.npz").unlink()
     with pytest.raises(WfvizError, match="evaluate"):
         make_report(folder)

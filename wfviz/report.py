@@ -22,6 +22,7 @@ from wfviz.figures.style import called, percent, points
 from wfviz.metrics.accuracy import Evaluation, acc_f, acc_r, per_class_accuracy
 from wfviz.metrics.curves import Curves
 from wfviz.relations import top_filters
+from wfviz.runs import evaluations
 
 MOST_CELLS = 30  # classes up to which matrices are printed whole
 ORDER_STYLES = {"gates": ("after", ""), "activation": ("quiet", "6 3"), "weight norm": ("quiet", "2 3"), "random": ("quiet", "")}
@@ -60,7 +61,7 @@ def make_report(folder: str | Path, forgotten: Sequence[int] = ()) -> str:
         _section("Which filters hold which class?", *_filters(gates, classes)),
         _section("How much of a class do these filters carry?", *_curves(curves, folder)),
         _section("Definitions", _table(("term", "good direction", "meaning"), DEFINITIONS)),
-        _section("How it was made, and how to check it", *_making(card, folder, [classes[c] for c in forgotten])),
+        _section("How it was made, and how to check it", *_making(card, folder, forgotten)),
     ]
     style = (package_files("wfviz") / "report.css").read_text(encoding="utf-8")
     title = html.escape(f"Forgetting report: {card['name']}")
@@ -115,12 +116,16 @@ def _forgotten(
 
 def _numbers(card: dict) -> str:
     def cell(m: dict) -> str:
-        return f"{percent(m['mean'])} ± {100 * m['std']:.1f}, worst {html.escape(m['worst_class'])}: {percent(m['worst'])}"
+        return f"{percent(m['mean'])} ± {100 * m['std']:.1f}" + worst(m, percent)
+
+    def worst(m: dict, say) -> str:
+        """Where all are alike there is none."""
+        return f", worst {html.escape(called(m['worst_class']))}: {say(m['worst'])}" if say(m["worst"]) != say(m["mean"]) else ""
 
     rows = []
     for split, m in (card.get("metrics") or {}).items():
         change = m.get("acc_r_change")
-        told = "" if change is None else f"{points(change['mean'])}, worst {html.escape(change['worst_class'])}: {points(change['worst'])}"
+        told = "" if change is None else points(change["mean"]) + worst(change, points)
         rows.append((split, f"{m['pictures']:,}", percent(m["accuracy"]), cell(m["acc_r"]), cell(m["acc_f"]), told))
     head = ("split", "pictures", "accuracy ↑", "Acc_r ↑ (mean ± std over classes)", "Acc_f ↓", "change (points)")
     return _table(head, rows, escape=False)
@@ -138,10 +143,11 @@ def _classes(evaluation: Evaluation, split: str, classes: Sequence[str], gates: 
             continue
         change = accuracy[1 + c] - accuracy[0]
         change[c] = np.nan
-        hit = int(np.nanargmin(change))
+        hit = int(np.argmin(np.nan_to_num(change, nan=np.inf)))
+        harmed = f"{called(classes[hit])} {points(change[hit])}" if change[hit] < 0 else "none"
         rows.append((
             name, f"{counts[c]:,}", percent(accuracy[0, c]), percent(gone[c]), percent(kept[c]),
-            f"{classes[hit]} {points(change[hit])}", _most(evaluation.taken_for[split][c], classes), f"{closed[c]:,} of {total:,}",
+            harmed, _most(evaluation.taken_for[split][c], classes), f"{closed[c]:,} of {total:,}",
         ))  # fmt: skip
     head = ("forgotten", "pictures", "before", "Acc_f ↓", "Acc_r ↑", "hit hardest (points)", "now taken for", "gates under 0.5")
     return f"<p>Every class forgotten in turn, on the {split} split.</p>" + _table(head, rows)
@@ -194,7 +200,7 @@ def _filters(gates: dict, classes: Sequence[str], k: int = 10) -> Iterable[str]:
 
 def _curves(curves: Curves | None, folder: str | Path) -> Iterable[str]:
     if curves is None:
-        yield _p(f"Not measured yet: python -m wfviz evaluate {Path(folder).name}")
+        yield _p(f"Not measured yet: python -m wfviz evaluate {shlex.quote(str(folder))}")
         return
     rows = []
     for order in curves.insertion:
@@ -205,10 +211,18 @@ def _curves(curves: Curves | None, folder: str | Path) -> Iterable[str]:
         yield _svg(curves.fractions, lines, f"{mode}: confidence in the class over the original's, by part of filters moved")
 
 
-def _making(card: dict, folder: str | Path, forgotten: Sequence[str]) -> Iterable[str]:
-    name = Path(folder).name
-    named = f"--forget {shlex.quote(','.join(forgotten))} " if forgotten else ""
-    again = [*checkpoints.commands(card), f"python -m wfviz evaluate {name}", f"python -m wfviz report {name} {named}--out report.html"]
+def _making(card: dict, folder: str | Path, forgotten: Sequence[int]) -> Iterable[str]:
+    made, where = checkpoints.commands(card), str(folder)
+    words = shlex.split(made[-1])[3:] if made else []  # after python -m wfviz
+    if words[:1] == ["untrain"] and "--out" in words[:-1]:
+        where = words[words.index("--out") + 1]
+        checks = evaluations(tuple(words), Path(where))
+    else:
+        checks = [["evaluate", where]]
+    names = [str(c) for c in card["classes"]]
+    chosen = ",".join(str(c) if "," in names[c] else names[c] for c in forgotten)
+    checks.append(["report", where, *(["--forget", chosen] if forgotten else []), "--out", "report.html"])
+    again = [*made, *(shlex.join(["python", "-m", "wfviz", *command]) for command in checks)]
     yield "<h3>Commands</h3><pre>" + html.escape("\n".join(again)) + "</pre>" + _p(f"Seed: {card.get('seed')}")
     yield "<h3>Digests (SHA-256)</h3>" + _table(("of", "value"), card["digests"].items())
     yield "<h3>Versions</h3>" + _table(("library", "version"), (card.get("versions") or {}).items())

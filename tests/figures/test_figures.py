@@ -270,9 +270,22 @@ def test_sentences_of_pictures_and_mistakes():
     assert "stays so" in sentences.picture(NAMES, before, before)
     assert sentences.picture(NAMES, before, after) == "Was cat (97.0 %), now dog (61.0 %)."
     assert sentences.picture(NAMES, before, None) == "Taken for cat (97.0 %)."
-    assert sentences.taken_for(NAMES, np.array([0, 75, 25]), 0) == "Its pictures are now taken for dog (75.0 %) and “3” (25.0 %)."
+    assert sentences.taken_for(NAMES, np.array([0, 75, 25]), 0) == "Pictures of cat are now taken for dog (75.0 %) and “3” (25.0 %)."
     assert sentences.taken_for(NAMES, np.zeros(3), 0) == ""
-    assert "takes dog for cat, 20.0 % of them" in sentences.mix_ups(NAMES, np.array([[5, 0, 0], [1, 4, 0], [0, 0, 5]]))
+    assert "14 of 15 pictures; most often it takes dog for cat: 1 of 5 pictures of dog." in sentences.mix_ups(NAMES, np.array([[5, 0, 0], [1, 4, 0], [0, 0, 5]]))
+    assert "for example it takes cat for “3”: 1 of 5 pictures of cat." in sentences.mix_ups(NAMES, np.array([[4, 0, 1], [1, 4, 0], [0, 0, 5]]))
+    many = sentences.taken_for([*NAMES, "hen", "cow"], np.array([0, 5, 3, 2, 1]), 0)
+    assert many == "Pictures of cat are now mostly taken for dog (45.5 %), “3” (27.3 %) and hen (18.2 %)."
+
+
+def test_sentences_of_two_classes_and_of_one_filter():
+    counts, before = np.array([50, 50]), np.array([50, 50])
+    assert sentences.forgetting(["cat", "dog"], counts, before, np.array([0, 49]), 0).endswith("(before: 50); dog loses 2.0 points.")
+    assert sentences.forgetting(["cat", "dog"], counts, before, np.array([0, 50]), 0).endswith("; dog stays as it was.")
+    overlap = np.zeros((2, 2))
+    assert "The filter of conv that is most closed for cat is not shared" in sentences.sharing(["cat", "dog"], "conv", [[(1, 0.9)], [(2, 0.9)]], overlap, 0)
+    assert "1 is shared with" in sentences.sharing(["cat", "dog"], "conv", [[(1, 0.9), (3, 0.8)], [(1, 0.9), (2, 0.8)]], overlap, 0)
+    assert sentences.sharing(["cat", "dog"], "conv", [[(1, 0.9)], [(2, 0.9)]], overlap, None) == "In conv, 0 of 2 chosen filters stand for more than one class."
     assert "Every one of 15 pictures" in sentences.mix_ups(NAMES, 5 * np.eye(3, dtype=int))
     change = np.array([[-0.9, 0.0, -0.1], [0.0, -0.9, 0.0], [0.0, 0.0, -0.9]])
     assert "hit hardest is “3” when cat is forgotten: −10.0" in sentences.collateral(NAMES, change)

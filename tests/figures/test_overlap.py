@@ -37,6 +37,8 @@ def test_words_say_how_well_they_agree(shared):
     said = overlap.words(CLASSES, shared, shared, agreement(shared, shared), "test")
     assert "clearly mixed up more often" in said and "Pearson +1.00, Spearman +1.00" in said
     opposite = 1 - shared
+    alike = overlap.words(CLASSES, shared, shared, agreement(shared, shared), "test", cosine=True)
+    assert "those whose rows are more alike are" in alike and f"are most alike, cosine {shared[np.triu_indices(len(shared), 1)].max():.2f};" in alike
     said = overlap.words(CLASSES, shared, opposite, agreement(shared, opposite), "test")
     assert "clearly mixed up less often" in said and "Spearman −1.00" in said
 

@@ -34,7 +34,7 @@ def test_sentences_name_all_of_them():
     )
     assert sentences.forgetting(NAMES, counts, before, before, ()).startswith("Nothing is forgotten")
     assert sentences.forgetting(NAMES, counts, before, after, range(4)).endswith("(before: 97).")
-    assert sentences.taken_for(NAMES, np.array([0, 1, 3, 0]), (0, 1)) == "Their pictures are now taken for “3” (75.0 %) and dog (25.0 %)."
+    assert sentences.taken_for(NAMES, np.array([0, 1, 3, 0]), (0, 1)) == "Pictures of cat and dog are now taken for “3” (75.0 %) and dog (25.0 %)."
     assert attributions.agreeing(NAMES, "grad-cam", 0, (0, 1), 0.5).startswith("With cat and dog forgotten, ")
     assert attributions.agreeing(NAMES, "grad-cam", 0, (), None).startswith("Nothing is forgotten")
 

@@ -118,7 +118,7 @@ def probability_bars(
 def gate_bars(classes: Sequence[str], gates: np.ndarray, forgotten: int | Sequence[int] | None) -> go.Figure:
     """How far one filter is closed for every class: 1 - gate. gates: [C] in [0, 1]."""
     several = style.several(forgotten)
-    shown = list(range(len(gates))) if len(gates) <= 20 else list(np.argsort(gates, kind="stable")[:20])
+    shown = list(range(len(gates))) if len(gates) <= MOST_PAIRS else list(np.argsort(gates, kind="stable")[:MOST_PAIRS])
     shown = shown[::-1]
     figure = Drawing()
     figure.add_bar(

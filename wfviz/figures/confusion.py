@@ -101,6 +101,7 @@ def _targets(figure, values, counts, names, change, hover):
         cells = [divmod(int(k), n) for k in largest]
     else:
         cells = [(i, j) for i in range(n) for j in range(n)]
+    cells = [cell for cell in cells if np.isfinite(values[cell])]  # of a class without pictures there is nothing to say
     say = style.points if change else style.percent
     strong = [abs(float(values[i, j])) >= (0.45 if change else 0.5) for i, j in cells]
     for filled in (False, True):

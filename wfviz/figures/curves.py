@@ -25,7 +25,6 @@ IDEAL = {"insertion": 1, "deletion": 0}
 BETTER = {"insertion": "higher is better ↑, ideal 1", "deletion": "lower is better ↓, ideal 0"}
 _DONE = {"insertion": "opened again", "deletion": "closed"}
 _MOVE = {"insertion": "Opening", "deletion": "Closing"}
-_EFFECT = {"insertion": "brings back half of the confidence", "deletion": "takes half of the confidence away"}
 
 
 def of_class(values: Mapping[str, np.ndarray], index: int | None) -> dict[str, np.ndarray]:
@@ -68,9 +67,17 @@ def carrying(
         return f"{left}, so that no filter has to be opened to have half of it; {area_words}."
     moved = f"{int(counts[step]):,} of {total:,} filters, those {whose},"
     random = crossing(runs["random"].mean(0), mode) if "random" in runs else None
-    control = f"; in random order it takes {int(counts[random]):,}" if random is not None else ""
+    effect = f"brings {style.percent(own[step])} of the confidence back" if mode == "insertion" else f"leaves {style.percent(own[step])} of the confidence"
+    control = f"; in random order half of it {'is back' if mode == 'insertion' else 'is gone'} after {int(counts[random]):,}" if random is not None else ""
     start = _MOVE[mode] if name else f"On average over the classes, {_MOVE[mode].lower()}"
-    return f"{start} {moved} {_EFFECT[mode]}{control}. T{area_words[1:]}."
+    return f"{start} {moved} {effect}{control}. T{area_words[1:]}.{_beaten(runs, fractions, mode)}"
+
+
+def _beaten(runs: Mapping[str, np.ndarray], fractions: np.ndarray, mode: str) -> str:
+    """The controls that do as well as the gates or better; empty where there is none."""
+    areas = {order: float(area(run, fractions).mean()) * (1 if mode == "insertion" else -1) for order, run in runs.items()}
+    better = [f"“{NAMES[order]}” ({abs(value):.2f})" for order, value in areas.items() if order != "gates" and value >= areas["gates"]]
+    return f" {style.join(better)} {'does' if len(better) == 1 else 'do'} as well or better." if better else ""
 
 
 def step_words(fractions: np.ndarray, run: np.ndarray, counts: np.ndarray, mode: str) -> list[str]:

@@ -74,9 +74,12 @@ def pair_figure(
 
 
 def words(
-    classes: Sequence[str], shared: np.ndarray, mixed: np.ndarray, correlation: tuple[float, float], split: str
+    classes: Sequence[str], shared: np.ndarray, mixed: np.ndarray, correlation: tuple[float, float], split: str, cosine: bool = False
 ) -> str:
-    """Whether classes that share filters are mixed up. shared, mixed: [C, C]; correlation: Pearson's and Spearman's."""
+    """Whether classes that share filters are mixed up. shared, mixed: [C, C]; correlation: Pearson's and Spearman's.
+
+    cosine: `shared` is the likeness of rows, not a part of the filters.
+    """
     pairs = np.triu_indices(len(classes), 1)
     most = len(pairs[0])
     if most < 3:
@@ -88,15 +91,18 @@ def words(
     if shared[pairs].max() <= 0:
         return "No two classes share a filter, so there is nothing to compare the mix-ups with."
     if np.ptp(shared[pairs]) < 1e-12:
-        return f"Every two classes overlap equally, {style.percent(shared[pairs].max())}, so there is nothing to compare."
+        size = f"have the cosine {shared[pairs].max():.2f}" if cosine else f"overlap equally, {style.percent(shared[pairs].max())}"
+        return f"Every two classes {size}, so there is nothing to compare."
     pearson, spearman = correlation
     size, more = abs(spearman), "more" if spearman >= 0 else "less"
     how = "not" if size < 0.1 else "hardly" if size < 0.3 else "somewhat" if size < 0.6 else "clearly"
     at = int(np.argmax(shared[pairs]))
     a, b = (style.called(classes[side[at]]) for side in pairs)
+    those = "rows are more alike" if cosine else "filters overlap more"
+    best = f"The rows of {a} and {b} are most alike, cosine {shared[pairs][at]:.2f}" if cosine else f"{a} and {b} overlap most, {style.percent(shared[pairs][at])}"
     return (
-        f"Over {most:,} pairs of classes, those whose filters overlap more are {how} mixed up {more} often by the original network: "
-        f"Pearson {_signed(pearson)}, Spearman {_signed(spearman)}. {a} and {b} overlap most, {style.percent(shared[pairs][at])}; "
+        f"Over {most:,} pairs of classes, those whose {those} are {how} mixed up {more} often by the original network: "
+        f"Pearson {_signed(pearson)}, Spearman {_signed(spearman)}. {best}; "
         f"{style.percent(mixed[pairs][at])} of their pictures are taken for each other."
     )
 

@@ -40,8 +40,10 @@ def forgetting(
         return first + "."
     change = (after - before) / np.maximum(counts, 1)
     mean, worst = float(change[others].mean()), min(others, key=lambda c: change[c])
+    if len(others) == 1 and points(mean) != "0.0":
+        return f"{first}; {called(classes[worst])} {'loses' if mean < 0 else 'gains'} {abs(100 * mean):.1f} points."
     if points(mean) == "0.0" and points(change[worst]) == "0.0":
-        return first + "; the other classes stay as they were."
+        return f"{first}; {'the other classes stay as they were' if len(others) > 1 else f'{called(classes[worst])} stays as it was'}."
     losers = sum(change[c] < 0 and points(change[c]) != "0.0" for c in others)
     name, size = called(classes[worst]), f"{abs(100 * change[worst]):.1f}"
     if points(mean) == "0.0":
@@ -75,8 +77,8 @@ def taken_for(classes: Sequence[str], row: np.ndarray, forgotten: int | Sequence
         return ""
     top = [int(c) for c in np.argsort(-row, kind="stable")[:3] if row[c] > 0]
     parts = [f"{called(classes[c])} ({percent(row[c] / total)})" for c in top]
-    whose = "Its" if len(several(forgotten)) == 1 else "Their"
-    return f"{whose} pictures are now taken for {join(parts)}."
+    mostly = "mostly " if np.count_nonzero(row) > len(top) else ""
+    return f"Pictures of {named(classes, forgotten)} are now {mostly}taken for {join(parts)}."
 
 
 def mix_ups(classes: Sequence[str], confusion: np.ndarray) -> str:
@@ -86,10 +88,10 @@ def mix_ups(classes: Sequence[str], confusion: np.ndarray) -> str:
     if wrong.max() <= 0:
         return f"Every one of {count(int(confusion.sum()), 'picture')} is recognised."
     i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    right = int(np.trace(confusion))
+    right, often = int(np.trace(confusion)), "most often" if (wrong == wrong.max()).sum() == 1 else "for example"
     return (
-        f"The network recognises {right:,} of {count(int(confusion.sum()), 'picture')}; most often it takes "
-        f"{called(classes[i])} for {called(classes[j])}, {percent(wrong[i, j] / max(int(confusion[i].sum()), 1))} of them."
+        f"The network recognises {right:,} of {count(int(confusion.sum()), 'picture')}; {often} it takes {called(classes[i])} for "
+        f"{called(classes[j])}: {int(wrong[i, j]):,} of {count(int(confusion[i].sum()), 'picture')} of {called(classes[i])}."
     )
 
 
@@ -120,16 +122,18 @@ def sharing(
             users[f] = users.get(f, 0) + 1
     shared = [f for f, n in users.items() if n > 1]
     if forgotten is None:
-        most = max(users, key=lambda f: (users[f], -f)) if users else None
+        most = max(users, key=lambda f: (users[f], -f)) if shared else None
         tail = "" if most is None else f"; {name(most)} stands for the most classes, {users[most]}"
-        return f"In {layer}, {len(shared)} of {len(users)} chosen filters stand for more than one class{tail}."
+        return f"In {layer}, {len(shared)} of {len(users)} chosen filters {'stands' if len(shared) == 1 else 'stand'} for more than one class{tail}."
     own = [f for f, _ in tops[forgotten]]
     both = sum(users[f] > 1 for f in own)
     near = overlap[forgotten].copy()
     near[forgotten] = -1
     likest = int(near.argmax())
     tail = f"; the largest overlap is with {called(classes[likest])}: {percent(near[likest])}" if near[likest] > 0 else ""
+    if len(own) == 1:
+        return f"The filter of {layer} that is most closed for {called(classes[forgotten])} is {'' if both else 'not '}shared with other classes{tail}."
     return (
         f"Of the {len(own)} filters of {layer} that are most closed for {called(classes[forgotten])}, "
-        f"{both} are shared with other classes{tail}."
+        f"{both} {'is' if both == 1 else 'are'} shared with other classes{tail}."
     )

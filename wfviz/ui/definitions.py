@@ -77,6 +77,6 @@ def spreads(found: Mapping[str, dict | None]) -> None:
     with st.container(gap="xxsmall"):
         for name, values in found.items():
             said = "–" if values is None else (
-                f"**{100 * values['mean']:.1f} ± {100 * values['std']:.1f} %**, worst: "
-                f"{plain(called(values['worst_class']))}, {percent(values['worst'])}")  # fmt: skip
+                f"**{100 * values['mean']:.1f} ± {100 * values['std']:.1f} %**"
+                + (f", worst: {plain(called(values['worst_class']))}, {percent(values['worst'])}" if percent(values["worst"]) != percent(values["mean"]) else ""))  # fmt: skip
             st.markdown(f"{name} {GOOD[name]} over all classes {said}", help=definition(name))

@@ -26,7 +26,8 @@ def gates(state: State, scope: Scope, k: int, column: int) -> None:
     where = scope.described(column)
     words = f"{where[0].upper()}{where[1:]} is among the top {k} of {names}."
     st.markdown(f"**Filter #{place.index}** of {plain(where.partition(' of ')[2])}")
-    st.caption(plain(f"Among the top {k} of {names}. How far its gate is closed for every class (1 − gate):"))
+    whom = "every class" if len(classes) <= bars.MOST_PAIRS else f"the {bars.MOST_PAIRS} of {len(classes):,} classes for which it is closed furthest"
+    st.caption(plain(f"Among the top {k} of {names}. How far its gate is closed for {whom} (1 − gate):"))
     figure = bars.gate_bars(classes, row, state.forget)
     figure.layout.height = LOW if len(classes) <= 12 else HIGH
     chart(figure, words, "filter_card")

@@ -77,4 +77,4 @@ if ready:
 if ready or page.title == "Train":  # a first network can be trained where there is none
     page.run()
 if ready:
-    saving.foot(current(), page.title)
+    saving.foot(current(), page.title, page.title in TOGETHER)

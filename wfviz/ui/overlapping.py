@@ -22,22 +22,23 @@ def view(state: State, scope: Scope, k: int) -> None:
     classes, forget = state.network.classes, state.forget
     measure = switch("Measure", list(MEASURES), "measure")
     shared = related.overlap(state.network, scope, k) if MEASURES[measure] == "overlap" else rel.likeness(scope.gates)
-    mixed, said = _mixed(state, shared)
+    cosine = MEASURES[measure] == "likeness"
+    mixed, said = _mixed(state, shared, cosine)
     st.markdown(plain(said))
     shown = figures.shown_classes(shared, forget)
     with st.grid(2, min_column_width=250, gap="small"):
         with st.container(gap="xsmall"):
-            st.markdown("**Overlap of filters**, in %")
+            st.markdown("**Likeness of rows**, cosine in %" if cosine else "**Overlap of filters**, in %")
             chart(figures.pair_figure(shared, classes, MEASURES[measure], shown, forget), said, "overlap")
         if mixed is not None:
             with st.container(gap="xsmall"):
                 st.markdown("**Taken for each other**, in %")
                 chart(figures.pair_figure(mixed, classes, "taken for each other", shown, forget), said, "mixed_up")
     if len(shown) < len(classes):
-        st.caption(f"The {len(shown)} classes that overlap most are drawn; the numbers are over all {len(classes):,}.")
+        st.caption(f"The {len(shown)} classes that {'are most alike' if cosine else 'overlap most'} are drawn; the numbers are over all {len(classes):,}.")
 
 
-def _mixed(state: State, shared: np.ndarray) -> tuple[np.ndarray | None, str]:
+def _mixed(state: State, shared: np.ndarray, cosine: bool) -> tuple[np.ndarray | None, str]:
     """How often the original network takes two classes for each other, and the sentence; None where it is not stored."""
     try:
         confusion = cached.evaluation(state.network).confusion.get(state.split)
@@ -46,4 +47,4 @@ def _mixed(state: State, shared: np.ndarray) -> tuple[np.ndarray | None, str]:
     if confusion is None:
         return None, "With over 100 classes no confusion matrix is stored, so there is nothing to compare the overlap with."
     mixed = rel.mixed_up(confusion[0])
-    return mixed, figures.words(state.network.classes, shared, mixed, rel.agreement(shared, mixed), state.split)
+    return mixed, figures.words(state.network.classes, shared, mixed, rel.agreement(shared, mixed), state.split, cosine)

@@ -67,6 +67,7 @@ def as_network_takes(picture: Image.Image, network: cached.Network) -> torch.Ten
     from wfviz.pictures import picture_to_uint8
     from wfviz.specs import InputSpec
 
+    _ = network.size  # says so where the card does not tell what the network takes
     return picture_to_uint8(picture, InputSpec.from_dict(network.card["inputs"]))
 
 

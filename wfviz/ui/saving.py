@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from wfviz.errors import WfvizError
+from wfviz.figures.style import called
+from wfviz.ui import cached
 from wfviz.ui.state import State
+from wfviz.ui.words import sentence
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,7 +47,8 @@ export default function ({ data, parentElement }) {
     const format = button.textContent.toLowerCase();
     button.setAttribute("aria-label", `${data.name} as ${button.textContent}`);
     button.onclick = async () => {
-      const plot = document.querySelector(`.st-key-${CSS.escape(data.key)} .js-plotly-plot`);
+      const own = data.key.trim().replaceAll(/[^a-zA-Z0-9_-]/g, "-");  // as Streamlit writes keys into classes
+      const plot = document.querySelector(`.st-key-${CSS.escape(own)} .js-plotly-plot`);
       if (!plot || !window.Plotly) { said.textContent = "not drawn here"; return; }
       const { backgroundColor: paper, color } = getComputedStyle(document.querySelector("[data-testid=stApp]"));
       const { width, height } = plot._fullLayout, font = { ...plot.layout.font, color };
@@ -75,8 +80,12 @@ def remember(figure: go.Figure, alt: str, key: str) -> None:
     st.session_state.setdefault(_KEY, {})[key] = (figure, alt)
 
 
-def foot(state: State, page: str) -> None:
-    """After the page: a quiet button that lists its figures. The list is made when it is opened."""
+def foot(state: State, page: str, together: bool = True) -> None:
+    """After the page: a quiet button that lists its figures. The list is made when it is opened.
+
+    together: the page is about all forgotten classes at once, not about the first alone.
+    """
+    names = state.names if together or state.forgotten is None else called(state.forgotten)
     figures = st.session_state.get(_KEY, {})
     if not figures:
         return
@@ -86,7 +95,7 @@ def foot(state: State, page: str) -> None:
         st.caption("PNG and SVG as they look now; HTML with everything in it, to be opened offline.")
         for key, (figure, alt) in figures.items():
             name = name_of(key)
-            file = file_name(state.network.slug, state.names and f"without {state.names}", page, name)
+            file = file_name(state.network.slug, names and f"without {names}", page, name)
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.markdown(name, width=190)
                 _formats(key=f"formats_{key}", data={"key": key, "file": file, "name": name}, width=130)
@@ -97,11 +106,16 @@ def foot(state: State, page: str) -> None:
 
 
 def report(state: State, key: str = "report", label: str = "Report") -> None:
-    """A button that makes the report of the network, with the forgotten classes of `state` first."""
+    """A button that makes the report of the network, with the forgotten classes of `state` first; without an evaluation there is none."""
+    missing = ""
+    try:
+        cached.evaluation(state.network)
+    except WfvizError as error:
+        missing = sentence(error)
     st.download_button(
         label, partial(_report, state.network.folder, state.together), f"{file_name(state.network.slug, 'report')}.html",
         "text/html", key=key, type="tertiary" if key == "report" else "secondary", on_click="ignore",
-        help="Every number with its definition, controls, digests and commands: one HTML file, readable offline.",
+        disabled=bool(missing), help=missing or "Every number with its definition, controls, digests and commands: one HTML file, readable offline.",
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def check_link(key: str, known: Sequence[str], what: str, instead: str | None = 
     asked = _asked(key)
     if asked is not None and asked not in known:
         tail = f" Showing {instead} instead." if instead else ""
-        _refuse(key, f"The link asks for an {nearest(shortened(asked), known, what)}.{tail}")
+        _refuse(key, f"The link asks for an {_ended(nearest(shortened(asked), known, what))}{tail}")
 
 
 def check_number(key: str, least: int, most: int, what: str) -> None:
@@ -90,8 +90,12 @@ def check_several(key: str, known: Sequence[str], what: str) -> None:
     unknown = [name for name in asked if name not in known]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        notice = f"The link asks for an {nearest(shortened(unknown[0]), known, what)}{more}. Left out."
+        notice = f"The link asks for an {_ended(nearest(shortened(unknown[0]), known, what) + more)} Left out."
         _refuse(key, notice, [name for name in asked if name in known])
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("?") else text + "."
 
 
 def show_notices() -> None:

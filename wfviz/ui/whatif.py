@@ -102,6 +102,8 @@ def _figures(classes, matrices, said: str, changed: str) -> None:
         with places.cell(column_span=2 if len(classes) <= MOST_CLASSES else 3), st.container(gap="xsmall"):
             st.markdown("**Accuracy by class**")
             chart(bars.accuracy_bars(classes, before, after, counts, None, changed), said, "what_if_accuracy")
+            if len(classes) > bars.MOST_PAIRS:
+                st.caption(f"The {bars.MOST_PAIRS} classes that change most are drawn, of {len(classes):,}.")
         if len(classes) <= MOST_CLASSES:
             with places.cell(), st.container(gap="xsmall"):
                 st.markdown("**Confusion matrix**, in % of the row")
