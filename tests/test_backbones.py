@@ -101,8 +101,23 @@ def test_weights_that_cannot_be_fetched_are_told_in_a_sentence(name, monkeypatch
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(WfvizError) as caught:
-        build(BackboneSpec(name, 10, 3, 224, pretrained=True))
+        build(BackboneSpec(name, 1000, 3, 224, pretrained=True))
     assert "could not be fetched" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "size", "said"), [
+    ("resnet18", 224, "have 1000 classes, not 10"), ("vit_tiny", 224, "have 1000 classes, not 10"), ("squeezenet1_1", 224, "have 1000 classes, not 10"),
+    ("resnet18", 32, "no pretrained weights of resnet18 for pictures of 32 px"),
+])  # fmt: skip
+def test_weights_of_other_classes_are_no_start(name, size, said):
+    """A head of chance would be untrained around, without a word."""
+    with pytest.raises(WfvizError, match=said):
+        build(BackboneSpec(name, 10, 3, size, pretrained=True))
+
+
+def test_a_network_has_one_answer():
+    net = build(BackboneSpec("googlenet", 10, 3, 64)).train()
+    assert net(torch.randn(2, 3, 64, 64)).shape == (2, 10)
 
 
 def test_recipes():

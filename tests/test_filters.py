@@ -8,8 +8,10 @@ import torch
 
 from wfviz.data import Pictures
 from wfviz.errors import WfvizError
+from wfviz.filtering import WFNet
 from wfviz.filters import confusion, predictions, profile, visualise
 from wfviz.pictures import normalize
+from wfviz.specs import InputSpec
 
 
 @pytest.fixture
@@ -71,3 +73,32 @@ def test_what_is_not_there_is_a_sentence(net, pictures, call):
     with pytest.raises(WfvizError) as error:
         call(net, pictures)
     assert "\n" not in str(error.value)
+
+
+def test_profile_of_windows_that_are_folded_into_the_batch():
+    """Swin sees every picture as several: a row for each picture all the same."""
+    import timm
+
+    swin = timm.create_model("swin_tiny_patch4_window7_224", num_classes=4, img_size=16, patch_size=2, window_size=2, in_chans=1, embed_dim=8, depths=(1, 1), num_heads=(1, 1))
+    net = WFNet(swin, 4, layers=("*attn.qkv", "*mlp.fc1"), inputs=InputSpec(1, 16, (0.5,), (0.5,))).eval()
+    some = Pictures(torch.randint(0, 256, (5, 1, 16, 16), dtype=torch.uint8), torch.arange(5) % 4)
+    for layer in net.layers:
+        whole, width = profile(net, layer, some, batch_size=5), net.gated()[layer].inner.weight.shape[0]
+        assert whole.activation.shape == whole.relevance.shape == (5, width)
+        alone = profile(net, layer, some.subset(torch.tensor([3])))
+        np.testing.assert_allclose(whole.activation[3], alone.activation[0], atol=1e-5)
+
+
+def test_a_layer_that_is_read_without_a_call_has_no_profile(pictures):
+    class Reader(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.read, self.head = torch.nn.Linear(64, 6), torch.nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.head(torch.nn.functional.linear(x.flatten(1), self.read.weight, self.read.bias))
+
+    net = WFNet(Reader(), 3, layers=("read",), inputs=InputSpec(1, 8, (0.5,), (0.5,))).eval()
+    for call in (lambda: profile(net, "read", pictures), lambda: visualise(net, "read", 0, steps=1)):
+        with pytest.raises(WfvizError, match="without calling it"):
+            call()

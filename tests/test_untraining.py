@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from wfviz import untraining
 from wfviz.backbones import CNN
 from wfviz.data import Data, Pictures, load_data
+from wfviz.deep import HeadInput
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.objective import objective
@@ -203,13 +204,46 @@ def test_interrupted_before_the_first_validation_keeps_the_start(fresh, digits, 
     json.dumps(about, allow_nan=False)  # what goes into the card
 
 
-def test_a_run_that_diverges_is_told_by_its_card(fresh, digits, tmp_path, monkeypatch):
+def test_a_run_that_diverges_is_told(fresh, digits, tmp_path, monkeypatch):
+    """One that was never finite is an error, and α is where it was; one that gets lost keeps the best and goes no further."""
     monkeypatch.setattr(untraining, "validate", lambda *_: {"loss": float("nan"), "acc_r": 0.0, "acc_f": 0.0})
     net = fresh()
     before = alphas(net)
-    about = untrain(net, digits, SPEC, tmp_path, make_accelerator("cpu"), show=False)
-    assert about["best_step"] == 0 and same(alphas(net), before)
+    with pytest.raises(WfvizError, match="no validation gave a finite loss; give a smaller --lr"):
+        untrain(net, digits, SPEC, tmp_path, make_accelerator("cpu"), show=False)
+    assert same(alphas(net), before)
+
+    def lost_at_two(net, *_):
+        steps.append(len(steps))
+        if len(steps) == 2:
+            with torch.no_grad():
+                net.alpha_parameters()[0].fill_(float("nan"))
+        return {"loss": 1.0 if len(steps) == 1 else float("nan"), "acc_r": 0.0, "acc_f": 0.0}
+
+    steps: list[int] = []
+    monkeypatch.setattr(untraining, "validate", lost_at_two)
+    about = untrain(net := fresh(), digits, UntrainSpec(steps=12, batch_size=16, evaluate_every=1), tmp_path, make_accelerator("cpu"), show=False)
+    assert (about["state"], about["steps"], about["best_step"]) == ("stopped early", 2, 1)
+    assert all(alpha.isfinite().all() for alpha in net.alpha_parameters())
     json.dumps(about, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224"])
+def test_deep_with_a_network_that_takes_a_pass_for_every_row(name, digits):
+    """Its head sees the pictures in parts; the features come back in the order of the pictures."""
+    import timm
+
+    net = WFNet(timm.create_model(name, num_classes=10, img_size=16, patch_size=2, window_size=2, in_chans=1, embed_dim=8, depths=(1, 1), num_heads=(1, 1)), 10)
+    x, rows = torch.randn(6, 1, 16, 16), torch.tensor([3, 5, 3, 3, 5, 1])
+    with torch.no_grad():
+        for alpha in net.alpha_parameters():
+            alpha.uniform_(-2, 2)
+        with HeadInput(net.eval().backbone, 10) as head:
+            net(x, forget=rows)
+            found = untraining._features(net, head, x, rows)
+            for i in range(6):
+                net(x[i : i + 1], forget=int(rows[i]))
+                assert torch.allclose(found[i], head.features[0], atol=1e-5)
 
 
 def test_other_settings_are_not_resumed(fresh, digits, tmp_path, monkeypatch):

@@ -133,6 +133,8 @@ for _name in ("vgg11", "vgg16"):
 
 
 def _resnet(spec: BackboneSpec) -> nn.Module:
+    if spec.size <= SMALL:
+        _no_weights(spec)
     net = _from_libraries(spec)
     if spec.size <= SMALL:  # the stem of He et al. 2016, section 4.2: one 3x3 convolution, no pooling
         net.conv1 = nn.Conv2d(spec.channels, 64, 3, padding=1, bias=False)
@@ -214,6 +216,7 @@ def pretrained_inputs(net: nn.Module, inputs: InputSpec) -> InputSpec:
 def _from_timm(spec: BackboneSpec, name: str) -> nn.Module:
     import timm
 
+    _same_classes(spec, getattr(timm.get_pretrained_cfg(name), "num_classes", None))  # timm would put a head of chance in its place
     how = {"pretrained": spec.pretrained, "num_classes": spec.n_classes, "in_chans": spec.channels}
     try:
         return timm.create_model(name, img_size=spec.size, **how)
@@ -232,12 +235,16 @@ def _from_torchvision(spec: BackboneSpec, name: str) -> nn.Module:
         raise WfvizError(nearest(name, [*names(), *timm.list_models(), *models.list_models(module=models)], "backbone"))
     if spec.channels != 3:
         raise WfvizError(f"{name} takes pictures of 3 channels, not {spec.channels}")
+    how = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}  # a network has one answer
     if not spec.pretrained:
-        return models.get_model(name, num_classes=spec.n_classes)
-    net = models.get_model(name, weights="DEFAULT")
-    if spec.n_classes != 1000:
-        raise WfvizError(f"the pretrained weights of {name} have 1000 classes, not {spec.n_classes}")
-    return net
+        return models.get_model(name, num_classes=spec.n_classes, **how)
+    _same_classes(spec, 1000)
+    return models.get_model(name, weights="DEFAULT", **how)
+
+
+def _same_classes(spec: BackboneSpec, known: int | None) -> None:
+    if spec.pretrained and known not in (None, spec.n_classes):
+        raise WfvizError(f"the pretrained weights of {spec.name} have {known} classes, not {spec.n_classes}; train it first: python -m wfviz pretrain")
 
 
 def _no_weights(spec: BackboneSpec) -> None:

@@ -59,10 +59,15 @@ def save(
     if with_backbone:
         tensors |= {f"backbone.{key}": value for key, value in state.items()}
     tensors = {key: value.cpu().contiguous().clone() for key, value in tensors.items()}
-    write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    digests = {**card.get("digests", {}), "backbone": backbone_digest(state)}
+
+    def write(path: Path) -> None:
+        save_file(tensors, path)
+        digests["weights"] = sha256(path)
+
+    write_atomically(folder / WEIGHTS, write)  # from here to the card nothing takes long
     if evaluation is None:  # one that is there judged other weights
         (folder / EVALUATION).unlink(missing_ok=True)
-    digests = {**card.get("digests", {}), "weights": sha256(folder / WEIGHTS), "backbone": backbone_digest(state)}
     gates = sum(alpha.numel() for alpha in net.alpha_parameters()) if kind == "wfnet" else 0
     parameters = {"backbone": sum(v.numel() for v in net.backbone_state().values()), "gates": gates}
     made = {

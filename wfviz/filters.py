@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wfviz.data import Pictures
 from wfviz.errors import WfvizError, nearest
@@ -37,10 +37,12 @@ def profile(net: WFNet, layer: str, pictures: Pictures, batch_size: int = 256) -
         for indices in torch.arange(len(pictures)).split(batch_size):
             x = normalize(pictures.take(indices).to(own.device), own.inputs).requires_grad_()
             logits = own(x)
-            y = seen[-1]
+            if not seen:
+                raise WfvizError(f"the network reads the weights of {layer} without calling it, so that its activity cannot be seen")
+            y, last = seen[-1], _filters_last(own, layer)
             (gradient,) = torch.autograd.grad(logits.amax(1).sum(), y)
-            active.append(_over_space(y.detach().relu(), "mean"))
-            relevant.append(_over_space((y * gradient).detach(), "sum"))
+            active.append(_over_space(y.detach().relu(), "mean", last, len(x)))
+            relevant.append(_over_space((y * gradient).detach(), "sum", last, len(x)))
     return Profile(*(torch.cat(parts).float().cpu().numpy() for parts in (active, relevant)))
 
 
@@ -65,7 +67,9 @@ def visualise(net: WFNet, layer: str, index: int, *, steps: int = 96, seed: int 
             dy, dx = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
             own((torch.roll(pixels, (dy, dx), (2, 3)) - mean) / std)
             rough = pixels.diff(dim=2).square().mean() + pixels.diff(dim=3).square().mean()
-            loss = 2 * rough - _over_space(seen[-1], "mean")[0, index]
+            if not seen:
+                raise WfvizError(f"the network reads the weights of {layer} without calling it, so that no picture can be made for it")
+            loss = 2 * rough - _over_space(seen[-1], "mean", _filters_last(own, layer), 1)[0, index]
             opt.zero_grad()
             loss.backward()
             opt.step()
@@ -115,8 +119,11 @@ def _output_of(net: WFNet, layer: str) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def _over_space(y: Tensor, how: str) -> Tensor:
-    """[B, F, H, W], [B, T, F] or [B, F] reduced to [B, F]."""
-    if y.ndim == 4:
-        return getattr(y.flatten(2), how)(2)
-    return getattr(y, how)(1) if y.ndim == 3 else y
+def _filters_last(net: WFNet, layer: str) -> bool:
+    return isinstance(net.gated()[layer].inner, nn.Linear)
+
+
+def _over_space(y: Tensor, how: str, last: bool, pictures: int) -> Tensor:
+    """[B, F, ...], or with the filters `last` [B, ..., F], reduced to [pictures, F]; windows that were folded into B as well."""
+    y = y if last or y.ndim == 2 else y.movedim(1, -1)
+    return getattr(y.reshape(pictures, -1, y.shape[-1]), how)(1)

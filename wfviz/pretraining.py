@@ -88,6 +88,8 @@ def pretrain(
     torch.manual_seed(spec.seed)
     net = build(backbone) if start is None else start
     _check_sizes(net, backbone, spec)
+    if spec.batch_size < 2 * accelerator.num_processes:
+        raise WfvizError(f"a batch of {spec.batch_size} is too small to normalise over; take at least 2 for each process")
     if spec.cutout > backbone.size:
         raise WfvizError(f"cutout {spec.cutout} would hide pictures of {backbone.size} px altogether; choose a smaller square")
     net = net.to(memory_format=torch.channels_last)  # as fast or up to 1.6 times as fast

@@ -113,7 +113,9 @@ def resume(folder: Path) -> Run:
         run = read(folder)
         if run.state in LIVING or run.state == "done":
             raise WfvizError(f"run {run.name} is {run.state}; only an interrupted or failed one can be resumed")
-        if any(folder.glob("*training.safetensors")) or run.command[:1] == ("compare",):
+        from wfviz.untraining import begun  # torch takes seconds
+
+        if any(folder.glob("*training.safetensors")) or run.command[:1] == ("compare",) or begun(folder):
             return _spawn(folder, ["--resume"])
         return _spawn(folder, [EVALUATE] if _only_unevaluated(run) else ["--overwrite"])
 

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from wfviz.backbones import recipe
+from wfviz.checkpoints import CARD, read_card
 from wfviz.data import Data, Pictures
 from wfviz.deep import HeadInput, one_class, separability
 from wfviz.errors import WfvizError, nearest
@@ -28,6 +29,7 @@ from wfviz.training import (
 )
 
 STATE = "untraining.safetensors"
+STARTED = "started"  # in the card, until the round has come to an end or to a stop
 VALIDATION = 2000  # pictures of the validation split that a validation looks at
 SCHEDULES = {"constant": lambda step, total: 1.0, "cosine": cosine}
 
@@ -57,6 +59,15 @@ def check(spec: UntrainSpec, processes: int = 1) -> None:
                 raise WfvizError(f"{name} is {value}; it has to be a number {'over 0' if name in over_zero else 'from 0 up'}")
     if not math.isfinite(spec.alpha_start):
         raise WfvizError(f"alpha_start is {spec.alpha_start}; it has to be a number")
+
+
+def begun(folder: Path) -> bool:
+    """Whether a round has its network in `folder`, but no step that was kept: --resume begins it anew around that network."""
+    if not (folder / CARD).exists() or (folder / STATE).exists():
+        return False
+    card = read_card(folder)
+    ours = str(card.get("command")).startswith("python -m wfviz untrain")
+    return (card.get("untraining") or {}).get("state") == STARTED or (ours and card["kind"] == "backbone")
 
 
 def expand(x: Tensor, y: Tensor, n_classes: int, chi: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -138,14 +149,18 @@ def untrain(
                 if found["loss"] < best["loss"]:
                     best = {**found, "step": step}
                     kept = {k: a.detach().clone() for k, a in alphas.items()}
-                stopped = bool(spec.patience) and step - best["step"] >= spec.patience * every
+                lost = not all(bool(a.isfinite().all()) for a in alphas.values())  # nothing can come of it any more
+                stopped = lost or (bool(spec.patience) and step - best["step"] >= spec.patience * every)
                 keep_state()
         if step < total and not stopped:
             keep_state()
     with torch.no_grad():
         for key, alpha in alphas.items():
             alpha.copy_(kept[key])
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # what comes back answers in its own precision
     finished = stopped or step >= total
+    if finished and not best["step"]:
+        raise WfvizError("no validation gave a finite loss; give a smaller --lr, an --epsilon over 0, or --precision no")
     return {
         "state": "stopped early" if stopped else "done" if finished else "interrupted",
         "steps": step, "best_step": best["step"], "seconds": round(time.monotonic() - start, 1),
@@ -172,6 +187,17 @@ def _batch(net: WFNet, data: Data, spec: UntrainSpec, step: int, share: tuple[in
     return x, y, rows, forgets, None if before is None else teacher(repeated(before, spec.expansion), rows)
 
 
+def _features(net: WFNet, head: HeadInput, x: Tensor, rows: Tensor) -> Tensor:
+    """What the head was given for x [B, ...] with these rows, just now: [B, D]; networks that take a pass for every row see them again."""
+    if len(head.features) == len(x):
+        return head.features
+    found = torch.empty(len(x), head.features.shape[1], device=x.device, dtype=head.features.dtype)
+    for c in rows.unique():
+        net(x[rows == c], forget=int(c))
+        found[rows == c] = head.features
+    return found
+
+
 @torch.no_grad()
 def validate(net: WFNet, pictures: Pictures, spec: UntrainSpec, batch_size: int = 512) -> dict[str, float]:
     """Loss, Acc_r and Acc_f on a fixed part of the validation split, every picture as in `expand`.
@@ -192,7 +218,7 @@ def validate(net: WFNet, pictures: Pictures, spec: UntrainSpec, batch_size: int 
                 labels.append(y)
                 rows.append(row)
                 before.append(plain)
-                features.append(head.features)
+                features.append(_features(net, head, x, row) if spec.lambda_features else head.features)
     logits, labels, rows = torch.cat(logits), torch.cat(labels), torch.cat(rows)
     target = teacher(torch.cat(before), rows) if needs_teacher(spec) else None
     forgets, told = rows == labels, 0.0

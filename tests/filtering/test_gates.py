@@ -20,7 +20,7 @@ def test_nothing_is_no_selection(forget):
 
 @pytest.mark.parametrize(
     ("forget", "classes"),
-    [(3, (3,)), (np.int64(3), (3,)), (torch.tensor(3), (3,)), ((3, 5), (3, 5)), ([0, np.int8(9)], (0, 9)), ({7}, (7,))],
+    [(3, (3,)), (np.int64(3), (3,)), (torch.tensor(3), (3,)), ((3, 5), (3, 5)), ([0, np.int8(9)], (0, 9)), ({7}, (7,)), ((3, 5, 3), (3, 5))],
     ids=str,
 )
 def test_classes_for_the_whole_batch(forget, classes):

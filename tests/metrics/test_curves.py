@@ -6,6 +6,8 @@ import torch
 
 from wfviz.backbones import CNN
 from wfviz.data import Pictures
+from wfviz.filtering import WFNet
+from wfviz.metrics import curves as module
 from wfviz.metrics.curves import MODES, ORDERS, curves, moved, responses, summary
 from wfviz.pictures import normalize
 from wfviz.playback import chances, filters_moved, gate_steps
@@ -137,3 +139,30 @@ def test_row_of_gates_step_by_step(net):
         assert np.allclose(emptied[s], expected)
     every = np.mean([gate_steps(gates[[c]], np.array(FRACTIONS), "insertion") for c in range(10)], axis=0)
     assert np.allclose(gate_steps(gates, np.array(FRACTIONS), "insertion"), every, atol=1e-6)
+
+
+def test_responses_of_layers_with_the_filters_last():
+    """Linear layers over a grid of places, and layers whose weights are read without a call."""
+
+    class Grid(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.conv, self.read, self.head = torch.nn.Linear(3, 7), torch.nn.Conv2d(7, 5, 1), torch.nn.Linear(5, 6), torch.nn.Linear(6, 2)
+
+        def forward(self, x):
+            x = self.conv(self.wide(x.movedim(1, -1)).movedim(-1, 1)).mean((2, 3))
+            return self.head(torch.nn.functional.linear(x, self.read.weight, self.read.bias))
+
+    net = WFNet(Grid(), 2, layers=("wide", "conv")).eval()
+    x = torch.randn(4, 3, 2, 3)
+    with torch.no_grad():
+        found = responses(net, x)
+        wide = net.backbone.wide.inner(x.movedim(1, -1))
+    assert {name: tuple(values.shape) for name, values in found.items()} == {"wide": (7,), "conv": (5,)}
+    assert torch.allclose(found["wide"], wide.abs().mean((0, 1, 2)), atol=1e-6)
+
+
+def test_an_order_that_cannot_be_had_is_left_out(net, pictures, monkeypatch):
+    monkeypatch.setattr(module, "responses", lambda *_: {})
+    found = curves(net, pictures, per_class=2, seeds=2, fractions=FRACTIONS)
+    assert set(found.insertion) == set(found.deletion) == {"gates", "random", "weight norm"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-from wfviz import checkpoints, pretraining
+from wfviz import checkpoints, pretraining, untraining
 from wfviz.data import Data, limited, load_data
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 def run_folder(args: argparse.Namespace, *states: str) -> Path:
     """The output folder; nothing that is there is written over unasked."""
     folder = Path(args.out)
-    started = any((folder / state).exists() for state in states)
+    started = any((folder / state).exists() for state in states) or (untraining.STATE in states and untraining.begun(folder))
     if args.resume and not started:
         why = "is finished" if (folder / checkpoints.CARD).exists() else "holds no interrupted run"
         raise WfvizError(f"{folder} {why}; there is nothing to resume")
@@ -90,7 +90,7 @@ def command_line(argv: list[str]) -> str:
 def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, folder: Path, accelerator, resume: bool, source: str | None = None):
     """Train the backbone, on from that of the checkpoint `source` if given, and leave it in `folder` as a checkpoint of its own."""
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
-    start, earlier, data = plain_network(source, backbone, data) if source else (None, {}, data)
+    start, earlier, data = plain_network(source, backbone, data, same_classes=False) if source else (None, {}, data)
     net, about = pretraining.pretrain(
         data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(earlier), resume=resume,
     )
@@ -105,9 +105,15 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
     return net, made
 
 
-def plain_network(source: str | Path, backbone: BackboneSpec, data: Data) -> tuple[nn.Module, dict, Data]:
-    """The classifier of a checkpoint, how it was trained, and `data` normalised as it wants its pictures."""
+def plain_network(source: str | Path, backbone: BackboneSpec, data: Data, same_classes: bool = True) -> tuple[nn.Module, dict, Data]:
+    """The classifier of a checkpoint, how it was trained, and `data` normalised as it wants its pictures.
+
+    same_classes: whether its classes have to be those of `data`; a network that is trained on may have had others.
+    """
     card = checkpoints.read_card(source)
+    for known, asked in zip(card["classes"], data.classes, strict=False) if same_classes else ():
+        if str(known) != str(asked):
+            raise WfvizError(f"{source} knows other classes than {data.name}, {known} where there is {asked}; name the data it was trained on")
     made = card.get("pretraining") or {}
     if made.get("state") == "interrupted":
         raise WfvizError(f"the training of {source} was interrupted; go on with it first: {made.get('command', 'its command')} --resume")

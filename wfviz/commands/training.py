@@ -16,7 +16,7 @@ from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
 from wfviz.specs import PretrainSpec, UntrainSpec
-from wfviz.substitutes import SYNTHETIC, learning_data
+from wfviz.substitutes import SYNTHETIC, check_source, learning_data
 from wfviz.training import make_accelerator
 
 
@@ -46,29 +46,30 @@ def untrain(args: argparse.Namespace) -> int:
     accelerator = make_accelerator(args.device, args.precision)
     untraining.check(spec, accelerator.num_processes)
     choose_layers(build(replace(backbone, pretrained=False)), len(data.classes), spec.layers)  # fails before hours of training
-    resume = args.resume and (folder / untraining.STATE).exists() and not (folder / pretraining.STATE).exists()
-    if args.overwrite:  # not before everything that was asked for is known to be right
-        for state in (untraining.STATE, pretraining.STATE):
-            (folder / state).unlink(missing_ok=True)
+    check_source(data, spec.learn_from, args.data_root, args.seed)
+    there = args.resume and not (folder / pretraining.STATE).exists()  # the network in `folder` is the one to go on with
+    resume = there and (folder / untraining.STATE).exists()
     made: dict = {}
-    if resume or args.source:
-        plain, made, data = plain_network(folder if resume else args.source, backbone, data)
+    if there or args.source:
+        plain, made, data = plain_network(folder if there else args.source, backbone, data)
     elif args.pretrained:
         plain = build(backbone)
         data = replace(data, inputs=pretrained_inputs(plain, data.inputs))
     else:
         again = args.resume and (folder / pretraining.STATE).exists()
+        _forget_states(args, folder)
         plain, made = pretrained(args, data, backbone, PretrainSpec(seed=args.seed, precision=args.precision), folder, accelerator, resume=again)
         if made["state"] == "interrupted":
             return interrupted(args)
     net = WFNet(plain, len(data.classes), spec.layers, classes=data.classes, inputs=data.inputs, alpha_start=spec.alpha_start)
     net.to(accelerator.device)
     card = {**card_of(args, data, backbone), "pretraining": made}
-    if accelerator.is_main_process and not resume:  # with the backbone in place, an interrupted run can go on alone
-        checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": "started"}})
     quiet = spec.learn_from != SYNTHETIC or not accelerator.is_main_process
     with tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
         learned = learning_data(data, spec.learn_from, net.eval(), args.data_root, args.seed, lambda done: bar.update(round(100 * done) - bar.n))
+    _forget_states(args, folder)
+    if accelerator.is_main_process and not resume:  # with the backbone in place, an interrupted run can go on alone
+        checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": untraining.STARTED}})
     about = untraining.untrain(net, learned, spec, folder, accelerator, resume=resume)
     card["untraining"] = {**asdict(spec), **about}
     net.requires_grad_(False).eval()
@@ -87,6 +88,12 @@ def untrain(args: argparse.Namespace) -> int:
         if accelerator.is_main_process:
             accuracy_table(checkpoints.read_card(folder), folder)
     return 0
+
+
+def _forget_states(args: argparse.Namespace, folder: Path) -> None:
+    """--overwrite, once everything that was asked for is known to be right."""
+    for state in (untraining.STATE, pretraining.STATE) if args.overwrite else ():
+        (folder / state).unlink(missing_ok=True)
 
 
 def _untrain_spec(args: argparse.Namespace) -> UntrainSpec:

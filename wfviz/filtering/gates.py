@@ -74,7 +74,7 @@ def parse(forget: object, n_classes: int, batch: int, device: torch.device) -> S
             raise WfvizError(f"forget holds a class out of range; rows go from -1 (none) to {n_classes - 1}")
         return Selection(rows=forget.to(device=device, dtype=torch.long))
     several = tuple(forget) if isinstance(forget, tuple | list | set | frozenset) else (forget,)
-    return None if not several else Selection(classes=tuple(check_class(c, n_classes) for c in several))
+    return None if not several else Selection(classes=tuple(dict.fromkeys(check_class(c, n_classes) for c in several)))
 
 
 def check_class(index: object, n_classes: int) -> int:

@@ -50,7 +50,7 @@ def stored(folder: str, model) -> WFNet:
     card = checkpoints.read_card(folder)
     if card["digests"].get("backbone") != checkpoints.backbone_digest(model.state_dict()):
         raise WfvizError(f"{folder} does not stand around the original of this comparison; start both from the same network")
-    if (card.get("untraining") or {}).get("state") != "done":
+    if (card.get("untraining") or {}).get("state") not in ("done", "stopped early"):
         raise WfvizError(f"the round of {folder} has not come to its end; untrain with --resume first")
     net = checkpoints.load(folder, device_of(model), backbone=model)
     net.seconds = (card.get("untraining") or {}).get("seconds")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wfviz.data import Pictures
 from wfviz.filtering import WFNet
@@ -84,7 +84,8 @@ def curves(
         relevance = {"gates": [{name: 1 - kinds["weight"][c] for name, kinds in rows.items()}]}
         relevance["random"] = [_random(rows, seed) for seed in range(seeds)]
         relevance["weight norm"] = [{name: layer.inner.weight.flatten(1).norm(dim=1) for name, layer in net.gated().items()}]
-        relevance["activation"] = [responses(net, x)]
+        if rows.keys() == (response := responses(net, x)).keys():
+            relevance["activation"] = [response]
         before = net(x).softmax(1)[:, c].mean()
         for order, several in relevance.items():
             ranks = [{name: _ranks(score) for name, score in scores.items()} for scores in several]
@@ -92,7 +93,7 @@ def curves(
                 values = [_curve(net, x, c, rank, mode, rows, fractions, batch_size) / before for rank in ranks]
                 found[mode][order].append(torch.stack(values).cpu().numpy())
         progress(1)
-    stacked = {mode: {order: np.stack(v, axis=1).astype(np.float32) for order, v in found[mode].items()} for mode in MODES}
+    stacked = {mode: {order: np.stack(v, axis=1).astype(np.float32) for order, v in found[mode].items() if len(v) == n} for mode in MODES}
     return Curves(np.array(fractions, dtype=np.float32), **stacked)
 
 
@@ -135,13 +136,16 @@ def _random(rows: dict, seed: int) -> dict[str, Tensor]:
 
 
 def responses(net: WFNet, x: Tensor) -> dict[str, Tensor]:
-    """How strongly every filter responds to x: mean |output| of each gated layer before its gate, {layer: [F]}."""
+    """How strongly every filter responds to x: mean |output| of each gated layer before its gate, {layer: [F]}.
+
+    A layer whose weights the network reads without calling it is not in it.
+    """
     found: dict[str, Tensor] = {}
 
     def keep(name: str):
-        def hook(_module, _inputs, y: Tensor) -> None:
-            features = y.flatten(2).abs().mean((0, 2)) if y.ndim == 4 else y.flatten(0, -2).abs().mean(0)
-            found[name] = features
+        def hook(module, _inputs, y: Tensor) -> None:
+            last = isinstance(module, nn.Linear) or y.ndim == 2  # where the filters lie
+            found[name] = y.flatten(0, -2).abs().mean(0) if last else y.flatten(2).abs().mean((0, 2))
 
         return hook
 

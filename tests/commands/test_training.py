@@ -1,0 +1,96 @@
+"""`pretrain` and `untrain`: part of the pictures, input that is wrong late, and rounds that were ended before their first kept step."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wfviz import checkpoints, untraining
+from wfviz.backbones import build
+from wfviz.cli import main
+from wfviz.commands import training
+from wfviz.commands.shared import plain_network
+from wfviz.data import load_data
+from wfviz.errors import WfvizError
+from wfviz.specs import BackboneSpec
+
+SHIPPED = Path(__file__).parents[2] / "checkpoints" / "digits-cnn"
+UNTRAIN = ["untrain", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--steps", "3", "--no-evaluate"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def finished(tmp_path) -> Path:
+    """A checkpoint beside the state of a round that could be gone on with."""
+    shutil.copytree(SHIPPED, tmp_path / "wf")
+    (tmp_path / "wf" / untraining.STATE).write_bytes(b"a state")
+    return tmp_path / "wf"
+
+
+def test_part_of_the_pictures(tmp_path):
+    """What a network was trained on is what it is untrained on, as its card says."""
+    source, out = tmp_path / "classifier", tmp_path / "wf"
+    assert main(["pretrain", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--epochs", "1", "--train-pictures", "100", "--out", str(source)]) == 0
+    assert main([*UNTRAIN, "--from", str(source), "--out", str(out)]) == 0
+    assert [checkpoints.read_card(folder)["data"]["train_pictures"] for folder in (source, out)] == [100, 100]
+
+
+@pytest.mark.parametrize(("more", "said"), [
+    (["--learn-from", "synthetc"], "synthetc"), (["--learn-from", "digits"], "the data set itself"), (["--from", "nowhere"], "no checkpoint"),
+    (["--from", str(SHIPPED.parent / "digits-vit_micro")], "holds vit_micro"),
+])  # fmt: skip
+def test_overwriting_waits_until_the_input_is_known_to_be_right(more, said, finished, capsys):
+    before = files(finished)
+    assert main([*UNTRAIN, "--from", str(SHIPPED), *more, "--overwrite", "--out", str(finished)]) == 2
+    assert said in capsys.readouterr().err and files(finished) == before
+
+
+def test_a_round_that_was_ended_before_its_first_kept_step_goes_on_with_its_network(tmp_path, monkeypatch, capsys):
+    """Killed, or out of memory: the classifier, hours of work, is there."""
+    out, trained = tmp_path / "wf", []
+    command = [*UNTRAIN, "--out", str(out)]
+    train = training.pretrained
+    monkeypatch.setattr(training, "pretrained", lambda *args, **more: trained.append(1) or train(*args, **more))
+    monkeypatch.setattr("wfviz.pretraining.spec_for", lambda backbone, spec, pictures: spec.filled(optimizer="adamw", lr=1e-3, weight_decay=0.0, epochs=1))
+    with monkeypatch.context() as killed:
+        killed.setattr(untraining, "untrain", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            main(command)
+    digest = checkpoints.read_card(out)["digests"]["backbone"]
+    assert untraining.begun(out) and trained == [1]
+    assert main(command) == 2 and "already holds a run" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0 and trained == [1]
+    card = checkpoints.read_card(out)
+    assert card["untraining"]["state"] == "done" and card["digests"]["backbone"] == digest and not untraining.begun(out)
+    assert main([*command, "--resume"]) == 2 and "is finished" in capsys.readouterr().err
+
+
+def test_what_has_begun(tmp_path):
+    shutil.copytree(SHIPPED, tmp_path / "wf")
+    card = checkpoints.read_card(tmp_path / "wf")
+
+    def said(**changes) -> bool:
+        (tmp_path / "wf" / checkpoints.CARD).write_text(json.dumps({**card, **changes}), encoding="utf-8")
+        return untraining.begun(tmp_path / "wf")
+
+    assert not said() and said(untraining={"state": "started"}) and said(kind="backbone")
+    assert not said(kind="backbone", command="python -m wfviz pretrain") and not untraining.begun(tmp_path)
+    (tmp_path / "wf" / untraining.STATE).touch()
+    assert not said(untraining={"state": "started"})  # there is a step to go on from
+
+
+def test_a_network_of_other_classes_is_told(tmp_path):
+    """Rows would be learned for one name and shown under another; who trains on may start from other classes."""
+    folder = tmp_path / "own"
+    shutil.copytree(SHIPPED, folder)
+    card = checkpoints.read_card(folder)
+    (folder / checkpoints.CARD).write_text(json.dumps({**card, "classes": card["classes"][::-1]}), encoding="utf-8")
+    spec, data = BackboneSpec("cnn", 10, 1, 8), load_data("digits")
+    with pytest.raises(WfvizError, match="knows other classes than digits, 9 where there is 0"):
+        plain_network(folder, spec, data)
+    net, _, _ = plain_network(folder, spec, data, same_classes=False)
+    assert net.state_dict().keys() == build(spec).state_dict().keys()
