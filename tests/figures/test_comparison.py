@@ -79,6 +79,8 @@ def test_relearning_ends_with_the_longest():
     assert figure.data[1].x == (0, 1, 2, 3) and figure.layout.xaxis.range[1] == pytest.approx(3.09)
     assert figure.layout.shapes[0].y0 == 90
     assert not audit.relearning_figure(traces([0], [0]), NAN, 0).layout.shapes
+    assert figure.layout.xaxis.dtick == 1  # whole epochs, each once
+    assert audit.relearning_figure(traces([0] * 30, [0]), 0.9, 100).layout.xaxis.dtick is None
 
 
 def test_attack_curves_stand_on_chance():

@@ -63,7 +63,7 @@ def relearning_figure(traces: Sequence[Trace], goal: float, limit: int) -> go.Fi
         )  # fmt: skip
     figure.update_xaxes(
         range=[-0.02 * end, 1.03 * end], title={"text": "epochs of relearning", "standoff": 6}, fixedrange=True, showgrid=False,
-        linecolor=style.LINE, nticks=7, tickformat=",d",
+        linecolor=style.LINE, nticks=7, dtick=1 if end <= 6 else None, tickformat=",d",  # an epoch has no half
     )  # fmt: skip
     figure.update_yaxes(range=[-3, 104], fixedrange=True, gridcolor=style.LINE, gridwidth=0.5, zeroline=False, **SHARES)
     return style.bare(figure, HEIGHT, showlegend=True, legend=LEGEND, margin={"l": 46, "r": 8, "t": 52, "b": 42})
