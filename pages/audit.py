@@ -48,8 +48,8 @@ only the first question is answered, beside zero. **Logit masking**, which only 
   stays there in the mean curve.
 - **Told**: confidence, entropy, loss, and a logistic regression on the sorted probabilities, each asked to tell training
   pictures of the class from test pictures; the strongest counts, and the curves are its own, averaged at equal rates of
-  false alarms. “No” up to {verdicts.TELLING:.2f} above the AUC of the retrained network, “partly” up to {2 * verdicts.TELLING:.2f}; not known where the
-  attack tells no more of the original. The worst case looks at all networks for the class where this method is told best.
+  false alarms. “No” up to {verdicts.TELLING:.2f} above the AUC of the retrained network, “partly” up to {2 * verdicts.TELLING:.2f}; not known where that
+  holds of the original as well. The worst case looks at all networks for the class where this method is told best.
 
 With “none” in the side bar the numbers are means over all forgotten classes and seeds. A verdict is about these four
 questions: it is evidence, not a proof of absence.

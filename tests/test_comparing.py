@@ -231,12 +231,15 @@ def test_a_retrained_network_is_kept_for_other_measures_and_made_again_where_it_
 def test_a_seed_that_cannot_be_retrained_fails_alone(tmp_path, monkeypatch):
     """LiRA needs two shadow networks: only that seed has them."""
     trained = retrain.pretrain
-    monkeypatch.setattr(retrain, "pretrain", lambda data, backbone, how, *rest, **more: 1 / (how.seed - 2) and trained(data, backbone, how, *rest, **more))
     command = [*COMPARE, "--methods", "original,retrain", "--set", "retrain.epochs=1", "--classes", "4", "--relearn", "0", "--out", str(tmp_path / "out")]
-    assert main([*command, "--seeds", "0,1,2"]) == 0
+    with monkeypatch.context() as broken:
+        broken.setattr(retrain, "pretrain", lambda data, backbone, how, *rest, **more: 1 / (how.seed - 2) and trained(data, backbone, how, *rest, **more))
+        assert main([*command, "--seeds", "0,1,2"]) == 0
     rows = compared(tmp_path / "out")["rows"]
     assert [(r["method"], r["seed"]) for r in rows if r["state"] == "failed"] == [("retrain", 2)]
     assert {r["seed"] for r in rows if "lira" in r.get("attack", {})} == {2}
+    assert main([*command, "--seeds", "0,1,2", "--resume"]) == 0
+    assert all("lira" in r["attack"] for r in compared(tmp_path / "out")["rows"] if r["method"] == "original")  # judged again
 
 
 def test_an_original_that_is_there_keeps_its_split(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def test_what_was_left_half_done_is_finished(tmp_path):
     left = [parser().parse_args(list(command)) for command in reproducing.todo(step)]
     assert [(args.command, args.split, args.folder) for args in left] == [("evaluate", split, str(step.folder)) for split in ("train", "test")]
     (step.folder / "card.json").write_text(json.dumps({**card, "metrics": {}, "untraining": {"state": "started"}}))
-    assert reproducing.todo(step) == [(*step.command, "--overwrite")]
+    assert reproducing.todo(step) == [(*step.command, "--resume")]
 
 
 def test_the_first_failure_ends_it(tmp_path, capsys, no_network):

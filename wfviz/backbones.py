@@ -235,11 +235,10 @@ def _from_torchvision(spec: BackboneSpec, name: str) -> nn.Module:
         raise WfvizError(nearest(name, [*names(), *timm.list_models(), *models.list_models(module=models)], "backbone"))
     if spec.channels != 3:
         raise WfvizError(f"{name} takes pictures of 3 channels, not {spec.channels}")
-    how = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}  # a network has one answer
     if not spec.pretrained:
-        return models.get_model(name, num_classes=spec.n_classes, **how)
+        return models.get_model(name, num_classes=spec.n_classes, **({"aux_logits": False} if name == "googlenet" else {}))  # a network has one answer
     _same_classes(spec, 1000)
-    return models.get_model(name, weights="DEFAULT", **how)
+    return models.get_model(name, weights="DEFAULT")
 
 
 def _same_classes(spec: BackboneSpec, known: int | None) -> None:

@@ -147,7 +147,8 @@ class _Bench:
         except Exception as error:  # a method of somebody's own raises what it likes; the others go on
             reason = str(error).splitlines()[0] if str(error) else ""
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}
-        if method.name == REFERENCE or REFERENCE not in self.chosen or row["js"] is not None:  # else judged again once it is retrained
+        complete = not any((other, c) in self.broken for other in self.plan.seeds if other != seed)
+        if method.name == REFERENCE or REFERENCE not in self.chosen or (row["js"] is not None and complete):  # else judged again once it is retrained
             write_json(self._path(method, seed, c), row)
         return row
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from wfviz.checkpoints import CARD, read_card
 from wfviz.errors import WfvizError
 from wfviz.runs import evaluations
+from wfviz.untraining import begun
 
 TABLES = ("table1", "table2")
 DATASETS = ("mnist", "cifar10")
@@ -109,8 +110,8 @@ def todo(step: Step) -> list[tuple[str, ...]]:
     card = read_card(step.folder) if (step.folder / CARD).exists() else {}
     if step.command[0] == "evaluate":
         return [] if card.get("metrics") else [step.command]
-    if (card.get("untraining") or {}).get("state") == "started":  # it was ended before its first step was kept
-        return [(*step.command, "--overwrite")]
+    if step.command[0] == "untrain" and begun(step.folder):  # it was ended before its first step was kept
+        return [(*step.command, "--resume")]
     if step.command[0] == "untrain" and card and "--no-evaluate" not in step.command and not {"test", "train"} <= set(card.get("metrics") or {}):
         return [tuple(command) for command in evaluations(step.command, step.folder)]
     return [] if card else [step.command]

@@ -65,7 +65,10 @@ def begun(folder: Path) -> bool:
     """Whether a round has its network in `folder`, but no step that was kept: --resume begins it anew around that network."""
     if not (folder / CARD).exists() or (folder / STATE).exists():
         return False
-    card = read_card(folder)
+    try:
+        card = read_card(folder)
+    except WfvizError:  # who goes on from it, or reads it, is told
+        return False
     ours = str(card.get("command")).startswith("python -m wfviz untrain")
     return (card.get("untraining") or {}).get("state") == STARTED or (ours and card["kind"] == "backbone")
 

@@ -63,8 +63,9 @@ def test_a_round_that_was_ended_before_its_first_kept_step_goes_on_with_its_netw
     digest = checkpoints.read_card(out)["digests"]["backbone"]
     assert untraining.begun(out) and trained == [1]
     assert main(command) == 2 and "already holds a run" in capsys.readouterr().err
-    assert main([*command, "--resume"]) == 0 and trained == [1]
+    assert main([*command, "--resume", "--seed", "1"]) == 0 and trained == [1]
     card = checkpoints.read_card(out)
+    assert card["data"]["seed"] == 0  # the validation split is that of the network
     assert card["untraining"]["state"] == "done" and card["digests"]["backbone"] == digest and not untraining.begun(out)
     assert main([*command, "--resume"]) == 2 and "is finished" in capsys.readouterr().err
 
@@ -79,6 +80,7 @@ def test_what_has_begun(tmp_path):
 
     assert not said() and said(untraining={"state": "started"}) and said(kind="backbone")
     assert not said(kind="backbone", command="python -m wfviz pretrain") and not untraining.begun(tmp_path)
+    assert not said(format=0)  # a card of another version is for others to tell
     (tmp_path / "wf" / untraining.STATE).touch()
     assert not said(untraining={"state": "started"})  # there is a step to go on from
 

@@ -199,7 +199,7 @@ def test_told(auc, answer):
 def test_an_attack_that_does_not_tell_of_the_original_tells_of_none():
     beside = {**BESIDE, "original": replace(ORIGINAL, auc=0.55)}
     found = verdicts.told(own(auc=0.55), beside)
-    assert found.answer == UNKNOWN and found.words.endswith("It tells no more of the original, which has seen them, so it cannot tell.")
+    assert found.answer == UNKNOWN and found.words.endswith("it tells hardly more than of the retrained network, so it cannot tell.")
     assert verdicts.told(own(auc=0.58), beside).answer == PARTLY
     weak = beside["original"]
     assert verdicts.told(weak, beside).answer == UNKNOWN and "original" not in verdicts.told(weak, beside).words.split("(")[1].split(")")[0]

@@ -41,6 +41,8 @@ def pretrain(args: argparse.Namespace) -> int:
 def untrain(args: argparse.Namespace) -> int:
     spec = _untrain_spec(args)
     folder = run_folder(args, untraining.STATE, pretraining.STATE)
+    if args.resume and untraining.begun(folder) and not (folder / pretraining.STATE).exists():
+        args.source = str(folder)  # its network, and the split that it was trained on
     data = data_of(args)
     backbone = backbone_of(args, data, pretrained=args.pretrained)
     accelerator = make_accelerator(args.device, args.precision)
@@ -67,6 +69,7 @@ def untrain(args: argparse.Namespace) -> int:
     quiet = spec.learn_from != SYNTHETIC or not accelerator.is_main_process
     with tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
         learned = learning_data(data, spec.learn_from, net.eval(), args.data_root, args.seed, lambda done: bar.update(round(100 * done) - bar.n))
+    accelerator.wait_for_everyone()  # nobody reads the folder any more
     _forget_states(args, folder)
     if accelerator.is_main_process and not resume:  # with the backbone in place, an interrupted run can go on alone
         checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": untraining.STARTED}})
@@ -92,8 +95,9 @@ def untrain(args: argparse.Namespace) -> int:
 
 def _forget_states(args: argparse.Namespace, folder: Path) -> None:
     """--overwrite, once everything that was asked for is known to be right."""
-    for state in (untraining.STATE, pretraining.STATE) if args.overwrite else ():
-        (folder / state).unlink(missing_ok=True)
+    old = (untraining.STATE, pretraining.STATE, *([checkpoints.CARD] if untraining.begun(folder) else [])) if args.overwrite else ()
+    for name in old:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _untrain_spec(args: argparse.Namespace) -> UntrainSpec:
