@@ -25,10 +25,15 @@ BORROWED = 10_000  # pictures of another data set at most
 
 def check_source(data: Data, source: str, root: str | None = None, seed: int = 0) -> None:
     """WfvizError where there is nothing to learn from under that name, before anything is computed. Arguments as for `learning_data`."""
+    if source not in (TRAIN, HELD_OUT, SYNTHETIC, PHOTOS):
+        _another(data, source, root, seed)
+
+
+def _another(data: Data, source: str, root: str | None, seed: int) -> Data:
+    """Another data set, in pictures of the size of `data`."""
     if source == data.name:
         raise WfvizError(f"{source} is the data set itself; learn from another, or from {HELD_OUT}, {SYNTHETIC} or {PHOTOS}")
-    if source not in (TRAIN, HELD_OUT, SYNTHETIC, PHOTOS):
-        load_data(source, root, seed, size=data.inputs.size)
+    return load_data(source, root, seed, size=data.inputs.size)
 
 
 def learning_data(data: Data, source: str, net: nn.Module, root: str | None = None, seed: int = 0, progress: Callable[[float], None] = lambda done: None) -> Data:
@@ -45,11 +50,10 @@ def learning_data(data: Data, source: str, net: nn.Module, root: str | None = No
         return replace(data, train=data.val.subset(order[::2]), val=data.val.subset(order[1::2]))
     if source == SYNTHETIC:
         return _split(data, synthetic(net, data.inputs, len(data.classes), PER_CLASS, seed=seed, progress=progress), seed)
-    check_source(data, source, root, seed)
     if source == PHOTOS:
         others = photographs(data.inputs, BORROWED, seed)
     else:
-        others = load_data(source, root, seed, size=data.inputs.size).train.sample(BORROWED, seed)
+        others = _another(data, source, root, seed).train.sample(BORROWED, seed)
     return _split(data, borrowed(net, data, others), seed)
 
 
