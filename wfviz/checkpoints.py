@@ -150,7 +150,7 @@ SHAPE = {  # what readers rely on: a type, [every entry], {"key": its entry, "ke
     "kind": str, "name": str, "classes": [str], "layers": [str], "digests": {str: str}, "versions": {str: str},
     "backbone": {"name": str}, "data": {"dataset?": str, "seed?": int, "train_pictures?": int}, "inputs": {}, "parameters": {str: int},
     "pretraining": {"command?": str, "epochs?": float, "earlier?": {}}, "untraining": {}, "command": str, "seed": int, "backbone_included": bool,
-    "bring_backbone": str, "metrics": {str: {"pictures": int, "accuracy": float, "acc_r": SPREAD, "acc_f": SPREAD}},
+    "backbone_from": str, "metrics": {str: {"pictures": int, "accuracy": float, "acc_r": SPREAD, "acc_f": SPREAD}},
     "curves": {"insertion?": {str: {"mean": float}}, "deletion?": {str: {"mean": float}}},
 }
 
@@ -254,18 +254,18 @@ def _evaluate_again(folder: str | Path) -> str:
 def load(folder: str | Path, device: str | torch.device | None = None, backbone: torch.nn.Module | None = None) -> WFNet:
     """A WF-Net from a checkpoint folder, in eval mode, frozen, on the best device or `device`.
 
-    backbone: needed only where the card's backbone is none that `wfviz.backbones` can build, or where the
-        folder holds everything but the backbone.
+    backbone: needed only where the card's backbone is none that `wfviz.backbones` can build. A folder that holds
+        everything but the backbone takes it from where it was learned around it.
     Raises WfvizError, in one sentence, for a folder that is missing, damaged or of another kind.
     """
     card = read_card(folder)
     if card["kind"] != "wfnet":
         raise WfvizError(f"{folder} holds a {card['kind']} without gates" + _untrain_first(card, folder))
+    included = card.get("backbone_included", True)
+    if not included:
+        backbone = _brought(card, folder) if backbone is None else _the_same(backbone, card, folder, "the backbone given")
     net = _skeleton(card, folder, backbone)
     stored = read_tensors(folder, card)
-    included = card.get("backbone_included", True)
-    if not included and backbone is None:
-        raise WfvizError(f"{folder} holds the gates but not the backbone; bring it with: {card.get('bring_backbone', 'python -m wfviz pretrain')}")
     expected = {f"alpha.{k}": v for k, v in net.alphas().items()}
     if included:
         expected |= {f"backbone.{k}": v for k, v in net.backbone_state().items()}
@@ -287,12 +287,34 @@ def load_backbone(folder: str | Path, spec: BackboneSpec) -> torch.nn.Module:
             f"{folder} holds {stored_spec.name} for {stored_spec.n_classes} classes of {stored_spec.channels} x "
             f"{stored_spec.size} px pictures, not {spec.name} for {spec.n_classes} of {spec.channels} x {spec.size}"
         )
+    if not card.get("backbone_included", True):
+        return _brought(card, folder)
     net = build(spec)
     state = net.state_dict()
     stored = read_tensors(folder, card, "backbone.")
     _compare(stored, {f"backbone.{k}": v for k, v in state.items()}, Path(folder) / WEIGHTS)
     net.load_state_dict({key: stored[f"backbone.{key}"].to(value.dtype) for key, value in state.items()})
     return net
+
+
+def _brought(card: dict, folder: str | Path) -> torch.nn.Module:
+    """The network of a checkpoint that holds everything else, from the folder that α was learned from."""
+    source = card.get("backbone_from") or ""
+    there = source and (Path(source) / CARD).exists() and read_card(source).get("backbone_included", True)
+    if not there:
+        how = " && ".join(commands({**card, "command": None})) or "python -m wfviz pretrain"
+        raise WfvizError(f"{folder} holds the gates but not the backbone; bring it with: {how}")
+    return _the_same(load_backbone(source, replace(BackboneSpec.from_dict(card["backbone"]), pretrained=False)), card, folder, source)
+
+
+def _the_same(backbone: torch.nn.Module, card: dict, folder: str | Path, source: str) -> torch.nn.Module:
+    """`backbone`, if it is the one that the gates were learned around: those of another mean nothing to it."""
+    if backbone_digest(backbone.state_dict()) != card["digests"].get("backbone"):
+        raise WfvizError(
+            f"{source} is another network than the one that the gates in {folder} were learned around; "
+            f"learn them for it with: {card.get('command', 'python -m wfviz untrain')} --overwrite"
+        )
+    return backbone
 
 
 def commands(card: dict) -> list[str]:

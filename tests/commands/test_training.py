@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from wfviz import checkpoints, untraining
 from wfviz.backbones import build
@@ -13,6 +14,7 @@ from wfviz.commands import training
 from wfviz.commands.shared import plain_network
 from wfviz.data import load_data
 from wfviz.errors import WfvizError
+from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec
 
 SHIPPED = Path(__file__).parents[2] / "checkpoints" / "digits-cnn"
@@ -96,3 +98,28 @@ def test_a_network_of_other_classes_is_told(tmp_path):
         plain_network(folder, spec, data)
     net, _, _ = plain_network(folder, spec, data, same_classes=False)
     assert net.state_dict().keys() == build(spec).state_dict().keys()
+
+
+def test_everything_but_the_backbone(tmp_path, capsys):
+    """The gates alone are stored; the network is found where they were learned around it, if it is still that one."""
+    source, whole, out = (tmp_path / name for name in ("classifier", "whole", "wf"))
+    shutil.copytree(SHIPPED, source)
+    assert main([*UNTRAIN, "--from", str(source), "--no-backbone", "--half", "--out", str(out)]) == 2
+    assert main([*UNTRAIN, "--no-backbone", "--out", str(out)]) == 2
+    assert "--from" in capsys.readouterr().err and not out.exists()
+    assert main([*UNTRAIN, "--from", str(source), "--out", str(whole)]) == 0
+    assert main([*UNTRAIN, "--from", str(source), "--no-backbone", "--out", str(out)]) == 0
+    assert (out / "wfnet.safetensors").stat().st_size < 0.1 * (whole / "wfnet.safetensors").stat().st_size
+    pictures = load_data("digits").test.pixels[:20]
+    there, here = (checkpoints.load(folder, "cpu") for folder in (whole, out))
+    assert torch.equal(here(normalize(pictures, here.inputs), forget=3), there(normalize(pictures, there.inputs), forget=3))
+    assert main(["evaluate", str(out), "--curves", "0", "--device", "cpu"]) == 0
+    assert main([*UNTRAIN, "--from", str(out), "--no-backbone", "--out", str(tmp_path / "again")]) == 0
+    assert checkpoints.read_card(tmp_path / "again")["backbone_from"] == str(source)
+    shutil.move(source, tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert main(["evaluate", str(out)]) == 2
+    assert "not the backbone" in capsys.readouterr().err
+    assert main(["pretrain", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--epochs", "1", "--out", str(source)]) == 0
+    assert main(["evaluate", str(out)]) == 2
+    assert "another network" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages.conftest import PAGES, ROOT, widget
+from wfviz import checkpoints
 
 SHIPPED = ROOT / "checkpoints" / "digits-cnn"
 ALL_PAGES = pytest.mark.parametrize("page", PAGES)
@@ -76,3 +77,15 @@ def test_data_set_that_is_not_here(open_page, shown, copied, page, monkeypatch, 
 def test_card_without_metrics(open_page, copied):
     change_card(copied, metrics={}, parameters={})
     assert not open_page("forget", checkpoints=copied, forget="3").exception
+
+
+@ALL_PAGES
+def test_everything_but_the_backbone(open_page, shown, copied, page):
+    """What needs no forward pass is shown; what does says the command that brings the network."""
+    folder = copied / "digits-cnn"
+    stored = (folder / "evaluation.npz").read_bytes()
+    checkpoints.save(checkpoints.load(folder, "cpu"), folder, {**checkpoints.read_card(folder), "backbone_from": "runs/none"}, with_backbone=False)
+    (folder / "evaluation.npz").write_bytes(stored)
+    test = open_page(page, checkpoints=copied, forget="3")
+    assert not test.exception
+    assert ("bring it with: python -m wfviz" in shown(test)) == (page == "forget")

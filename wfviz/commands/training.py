@@ -41,6 +41,9 @@ def pretrain(args: argparse.Namespace) -> int:
 def untrain(args: argparse.Namespace) -> int:
     spec = _untrain_spec(args)
     folder = run_folder(args, untraining.STATE, pretraining.STATE)
+    if args.no_backbone and (not args.source or args.half):
+        raise WfvizError("--no-backbone leaves the network where --from finds it: name its folder there, and leave out --half")
+    elsewhere = {"backbone_from": checkpoints.read_card(args.source).get("backbone_from", args.source)} if args.no_backbone else {}
     if args.resume and untraining.begun(folder) and not (folder / pretraining.STATE).exists():
         args.source = str(folder)  # its network, and the split that it was trained on
     data = data_of(args)
@@ -77,8 +80,10 @@ def untrain(args: argparse.Namespace) -> int:
     card["untraining"] = {**asdict(spec), **about}
     net.requires_grad_(False).eval()
     if accelerator.is_main_process:
-        checkpoints.save(net, folder, card, half=args.half and about["state"] != "interrupted")  # what goes on goes on exactly
-        if about["state"] != "interrupted":
+        if about["state"] == "interrupted":  # what goes on goes on exactly
+            checkpoints.save(net, folder, card)
+        else:
+            checkpoints.save(net, folder, {**card, **elsewhere}, half=args.half, with_backbone=not elsewhere)
             (folder / untraining.STATE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     if about["state"] == "interrupted":
