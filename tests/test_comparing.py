@@ -59,7 +59,7 @@ def compared(folder: Path) -> dict:
     return json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
 
 
-def test_a_comparison(tmp_path, runs, capsys):
+def test_a_comparison(tmp_path, runs, capsys, monkeypatch):
     """Original, retrained, a control and one of somebody's own, which fails on a class: all told, nothing done twice."""
     out, plugin = tmp_path / "out", tmp_path / "mine.py"
     plugin.write_text(PLUGIN.format(error="ValueError('not with a 5')"))
@@ -84,8 +84,11 @@ def test_a_comparison(tmp_path, runs, capsys):
     assert runs == [("zero_head", 5)]  # what failed is tried again, nothing else
     next((out / "rows").glob("logit_mask-3-*")).write_text("{")  # cut off
     runs.clear()
+    first = found["machine"]
+    monkeypatch.setattr("wfviz.comparing.os.cpu_count", lambda: 77)
     assert main([*command, "--resume"]) == 0
     assert sorted(runs) == [("logit_mask", 3), ("zero_head", 5)]
+    assert compared(out)["machine"] == f"{first}; 77 cores, cpu"  # on another machine some of the seconds are others
     runs.clear()
     assert main([*command, "--methods", "orginal", "--overwrite"]) == 2 and len(list((out / "rows").iterdir())) == 7  # errors lose nothing
     shorter = [word for word in command if word not in ("--set", "retrain.epochs=2", "zero_head.factor=0")]

@@ -100,7 +100,7 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     about = {
         "format": FORMAT, "kind": "comparison", "name": folder.name, "dataset": data.name, "backbone": asdict(origin.backbone),
         "classes": list(data.classes), "original": {"folder": origin.folder, "weights": origin.digest}, "versions": versions(),
-        "machine": f"{os.cpu_count()} cores, {next(origin.model.parameters()).device.type}", "layers": list(judge.layers),
+        "layers": list(judge.layers),
         "methods": list(chosen), "forget": list(plan.forget), "seeds": list(plan.seeds), "relearn_epochs": plan.relearn_epochs, **card,
     }
     with Log(folder / "log.jsonl", "comparing", len(jobs), 0, show) as log:
@@ -111,6 +111,7 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
                 rows[key] = bench.row(method, seed, c, lambda part, before=done - 1: log.reach(before + part))
             row = rows[key]
             sorted_rows = [rows[key] for name in chosen for s in plan.seeds for k in plan.forget if (key := (name, s, k)) in rows]
+            about["machine"] = "; ".join(dict.fromkeys(row["machine"] for row in sorted_rows if row.get("machine"))) or bench.machine
             write_json(folder / COMPARISON, {**about, "rows": sorted_rows}, indent=None)
             log.reach(done)
             found = {f"{split}_{k}": v[k] for split, v in row.get("splits", {}).items() for k in ("acc_r", "acc_f")}
@@ -123,6 +124,7 @@ class _Bench:
 
     def __init__(self, plan: Plan, origin: Origin, data: Data, folder: Path, judge: Judge, chosen: dict[str, Method]):
         self.plan, self.origin, self.data, self.folder, self.judge, self.chosen = plan, origin, data, folder, judge, chosen
+        self.machine = f"{os.cpu_count()} cores, {next(origin.model.parameters()).device.type}"
         self.world = [MEASURES, origin.digest, data.digest(), plan.relearn_epochs]  # a network depends on the two in the middle
         self.prepared: dict[tuple[str, int], tuple[object, float]] = {}
         self.beside: tuple[tuple[int, int], nn.Module | None] | None = None
@@ -140,7 +142,7 @@ class _Bench:
         spec = self._spec(method, seed)
         row = {
             "method": method.name, "title": method.title, "source": method.source, "reference": method.reference,
-            "forget": c, "seed": seed, "settings": spec.settings,
+            "forget": c, "seed": seed, "settings": spec.settings, "machine": self.machine,
         }
         try:
             row |= {"state": "done", **self._measured(method, spec, c, progress)}
