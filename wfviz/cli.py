@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -21,9 +22,12 @@ several GPUs or machines: accelerate launch -m wfviz untrain ...
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 for bad input, 130 when interrupted)."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    alone = argv is None  # this process is for this command
+    argv = sys.argv[1:] if alone else list(argv)
     args = parser().parse_args(argv)
     args.argv = argv
+    if alone and getattr(args, "data_root", None):
+        os.environ["WFVIZ_DATA"] = args.data_root  # for every other data set as well: `--set wfnet.learn_from=cifar10`
     try:
         from wfviz import commands
         from wfviz.memory import keep_freed_memory

@@ -1,6 +1,7 @@
 """`pretrain` and `untrain`: part of the pictures, input that is wrong late, and rounds that were ended before their first kept step."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -123,3 +124,10 @@ def test_everything_but_the_backbone(tmp_path, capsys):
     assert main(["pretrain", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--epochs", "1", "--out", str(source)]) == 0
     assert main(["evaluate", str(out)]) == 2
     assert "another network" in capsys.readouterr().err
+
+
+def test_the_folder_of_the_data_holds_for_every_data_set_of_the_process(monkeypatch):
+    monkeypatch.setenv("WFVIZ_DATA", "before")
+    assert main(["evaluate", "nowhere", "--data-root", "elsewhere"]) == 2 and os.environ["WFVIZ_DATA"] == "before"
+    monkeypatch.setattr("sys.argv", ["wfviz", "evaluate", "nowhere", "--data-root", "elsewhere"])
+    assert main() == 2 and os.environ["WFVIZ_DATA"] == "elsewhere"
