@@ -303,7 +303,7 @@ def _brought(card: dict, folder: str | Path) -> torch.nn.Module:
     there = source and (Path(source) / CARD).exists() and read_card(source).get("backbone_included", True)
     if not there:
         how = " && ".join(commands({**card, "command": None})) or "python -m wfviz pretrain"
-        raise WfvizError(f"{folder} holds the gates but not the backbone; bring it with: {how}")
+        raise WfvizError(f"{folder} holds the gates but not the backbone; `{how}` brings it")
     return _the_same(load_backbone(source, replace(BackboneSpec.from_dict(card["backbone"]), pretrained=False)), card, folder, source)
 
 
@@ -312,7 +312,7 @@ def _the_same(backbone: torch.nn.Module, card: dict, folder: str | Path, source:
     if backbone_digest(backbone.state_dict()) != card["digests"].get("backbone"):
         raise WfvizError(
             f"{source} is another network than the one that the gates in {folder} were learned around; "
-            f"learn them for it with: {card.get('command', 'python -m wfviz untrain')} --overwrite"
+            f"`{card.get('command', 'python -m wfviz untrain')} --overwrite` learns them for it"
         )
     return backbone
 

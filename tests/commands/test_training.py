@@ -115,6 +115,8 @@ def test_everything_but_the_backbone(tmp_path, capsys):
     there, here = (checkpoints.load(folder, "cpu") for folder in (whole, out))
     assert torch.equal(here(normalize(pictures, here.inputs), forget=3), there(normalize(pictures, there.inputs), forget=3))
     assert main(["evaluate", str(out), "--curves", "0", "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(out)]) == 0 and f"in {source}" in capsys.readouterr().out
     assert main([*UNTRAIN, "--from", str(out), "--no-backbone", "--out", str(tmp_path / "again")]) == 0
     assert checkpoints.read_card(tmp_path / "again")["backbone_from"] == str(source)
     shutil.move(source, tmp_path / "elsewhere")

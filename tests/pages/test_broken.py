@@ -8,6 +8,8 @@ import pytest
 
 from tests.pages.conftest import PAGES, ROOT, widget
 from wfviz import checkpoints
+from wfviz.errors import WfvizError
+from wfviz.ui.words import sentence
 
 SHIPPED = ROOT / "checkpoints" / "digits-cnn"
 ALL_PAGES = pytest.mark.parametrize("page", PAGES)
@@ -88,4 +90,9 @@ def test_everything_but_the_backbone(open_page, shown, copied, page):
     (folder / "evaluation.npz").write_bytes(stored)
     test = open_page(page, checkpoints=copied, forget="3")
     assert not test.exception
-    assert ("bring it with: python -m wfviz" in shown(test)) == (page == "forget")
+    assert ("not the backbone; `python -m wfviz" in shown(test)) == (page == "forget")
+
+
+def test_commands_stay_code_and_nothing_else_does():
+    assert sentence(WfvizError("a_b: `python -m wfviz info a_b` tells")) == "A\\_b: `python -m wfviz info a_b` tells."
+    assert sentence(WfvizError("`x*` and `python -m wfviz *a")) == "\\`x\\*\\` and \\`python -m wfviz \\*a."

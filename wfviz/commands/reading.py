@@ -37,6 +37,8 @@ def info(args: argparse.Namespace) -> int:
     backbone, data, parameters = card["backbone"], card.get("data") or {}, card.get("parameters") or {}
     print(f"{card['name']}: {backbone.get('name')} on {data.get('dataset', '?')}, {len(card['classes'])} classes ({card['kind']})")
     print(f"  parameters    {parameters.get('backbone', 0):,} in the backbone, {parameters.get('gates', 0):,} gates")
+    if not card.get("backbone_included", True):
+        print(f"  network       not stored here, but in {card.get('backbone_from', 'a folder of its own')}")
     print(f"  gated layers  {len(card['layers'])}: {', '.join(card['layers'][:8])}{', ...' if len(card['layers']) > 8 else ''}")
     print("  made by       " + "\n                ".join(checkpoints.commands(card) or ["?"]))
     print(f"  weights       sha256 {card['digests'].get('weights')}")

@@ -4,6 +4,8 @@ import re
 
 from wfviz.errors import WfvizError
 
+COMMAND = "`python -m wfviz"
+
 
 def plain(text: str) -> str:
     """Text from outside (class names, file names) with Markdown's signs made harmless."""
@@ -11,9 +13,10 @@ def plain(text: str) -> str:
 
 
 def sentence(error: WfvizError) -> str:
-    """An error as a sentence with a capital and a full stop, fit for Markdown."""
+    """An error as a sentence with a capital and a full stop, fit for Markdown; commands in it stay code."""
     text = str(error)
-    return plain(text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else "."))
+    text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+    return "".join(part if part.startswith(COMMAND) and part.endswith("`") else plain(part) for part in re.split(rf"({COMMAND} [^`]*`)", text))
 
 
 def shortened(text: str, most: int = 40) -> str:
