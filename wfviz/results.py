@@ -7,7 +7,6 @@ from pathlib import Path
 from wfviz import checkpoints, comparisons
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically
-from wfviz.reproducing import BACKBONES, DATASETS
 from wfviz.scores import SCORES, Line, Spread, lines, number_at, numbers, prices
 
 TEST_R, TEST_F = ("splits", "test", "acc_r"), ("splits", "test", "acc_f")
@@ -83,14 +82,14 @@ def cell(found: Spread | None, unit: str) -> str:
 
 
 def _networks(cards: list[tuple[Path, dict]]) -> list[str]:
-    head = ["network", "split", "original", "Acc_r ↑", "Acc_f ↓", "insertion AUC ↑ (random)", "deletion AUC ↓ (random)"]
+    head = ["network", "split", "pictures", "original", "Acc_r ↑", "Acc_f ↓", "insertion AUC ↑ (random)", "deletion AUC ↓ (random)"]
     rows, made = [], []
     for folder, card in cards:
         areas = card.get("curves") or {}
         for split, seen in (card.get("metrics") or {}).items():
             both = [f"{seen[k]['mean']:.1%} ± {100 * seen[k]['std']:.1f} ({seen[k]['worst']:.1%} {seen[k]['worst_class']})" for k in ("acc_r", "acc_f")]
             curves = [_area(areas.get(mode)) if split == "test" else "" for mode in ("insertion", "deletion")]
-            rows.append([f"`{folder.name}`", split, f"{seen['accuracy']:.1%}", *both, *curves])
+            rows.append([f"`{folder.name}`", split, f"{seen['pictures']:,}", f"{seen['accuracy']:.1%}", *both, *curves])
         made += [f"- `{folder.name}`: `{command}`" for command in checkpoints.commands(card)]
     return ["## WF-Nets\n", table(head, [[c.replace("%", " %") for c in row] for row in rows]), *made, ""] if rows else []
 
@@ -104,19 +103,20 @@ def _area(areas: dict | None) -> str:
 
 def _paper(cards: list[tuple[Path, dict]]) -> list[str]:
     """The paper's WF-Nets beside ours, cell by cell; what was not trained says so."""
-    rows = []
+    rows, missing = [], []
     for (dataset, backbone), (kept, gone, insertion, deletion) in PAPER.items():
         ours = [card for _, card in cards if (card.get("data") or {}).get("dataset") == dataset and card["backbone"].get("name") == backbone]
         card = next((card for card in ours if (card.get("metrics") or {}).get("train")), {})
         seen, areas = (card.get("metrics") or {}).get("train"), card.get("curves") or {}
+        missing += [] if seen else [f"{dataset}-{backbone}"]
         own = [f"{seen[k]['mean']:.1%}".replace("%", " %") for k in ("acc_r", "acc_f")] if seen else ["open", "open"]
         rows.append([NAMES[dataset], NAMES[backbone], f"{kept} %", own[0], f"{gone} %", own[1],
                      f"{insertion:.2f}", _area(areas.get("insertion")), f"{deletion:.2f}", _area(areas.get("deletion"))])
     head = ["data", "backbone", "Acc_r ↑ paper", "ours", "Acc_f ↓ paper", "ours", "insertion ↑ paper", "ours (random)", "deletion ↓ paper", "ours (random)"]
-    words = (
-        "The paper reports accuracies on the training split, so does this table; ours on the test split stand above, and our curves are of test pictures. \"open\" has not been trained: "
-        "`python -m wfviz reproduce all --cells " f"{DATASETS[0]}-{BACKBONES[0]}` does it, one cell at a time.\n"
-    )
+    words = "The paper reports accuracies on the training split, so does this table; ours on the test split stand above, and our curves are of test pictures."
+    if missing:
+        words += f' "open" has not been trained: `python -m wfviz reproduce all --cells {missing[0]}` does it, one cell at a time.'
+    words += "\n"
     return ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", words, table(head, rows)]
 
 
