@@ -95,12 +95,12 @@ def test_every_control_is_in_the_command(open_page, root, begun, kind, key, valu
 
 
 def test_started_is_what_was_shown(open_page, root, begun):
-    test = open_page("train", dataset="mnist", backbone="resnet18", preset="paper", epochs="3", seed="2")
+    test = open_page("train", dataset="mnist", backbone="resnet50", preset="paper", epochs="3", seed="2")
     line = command(test)
     test.button(key="start").click().run()
     ((words, name, where),) = begun
     assert training.Wish(tuple(words), name).line(where) == line
-    assert line == f"python -m wfviz untrain --dataset mnist --backbone resnet18 --preset paper --epochs 3 --seed 2 --out {root}/mnist-resnet18"
+    assert line == f"python -m wfviz untrain --dataset mnist --backbone resnet50 --preset paper --epochs 3 --seed 2 --out {root}/mnist-resnet50"
 
 
 def test_backbone_alone(open_page, root):
