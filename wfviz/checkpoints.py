@@ -255,7 +255,7 @@ def load(folder: str | Path, device: str | torch.device | None = None, backbone:
     """A WF-Net from a checkpoint folder, in eval mode, frozen, on the best device or `device`.
 
     backbone: needed only where the card's backbone is none that `wfviz.backbones` can build. A folder that holds
-        everything but the backbone takes it from where it was learned around it.
+        everything but the backbone takes it from the folder that its card names, if it is still the same network.
     Raises WfvizError, in one sentence, for a folder that is missing, damaged or of another kind.
     """
     card = read_card(folder)
@@ -298,7 +298,7 @@ def load_backbone(folder: str | Path, spec: BackboneSpec) -> torch.nn.Module:
 
 
 def _brought(card: dict, folder: str | Path) -> torch.nn.Module:
-    """The network of a checkpoint that holds everything else, from the folder that α was learned from."""
+    """The network of a checkpoint that holds everything else, from the folder that `untrain --from` took it from."""
     source = card.get("backbone_from") or ""
     there = source and (Path(source) / CARD).exists() and read_card(source).get("backbone_included", True)
     if not there:
