@@ -109,6 +109,9 @@ def test_a_network_of_ones_own(net, card, tmp_path):
     told(lambda: wfviz.load(tmp_path, "cpu"), "backbone=")
     fresh = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10))
     assert torch.equal(checkpoints.load(tmp_path, "cpu", backbone=fresh)(X, forget=ROWS), net(X, forget=ROWS))
+    checkpoints.save(net, tmp_path, {}, with_backbone=False)
+    told(lambda: wfviz.load(tmp_path, "cpu"), "backbone=")
+    assert torch.equal(checkpoints.load(tmp_path, "cpu", backbone=own)(X, forget=ROWS), net(X, forget=ROWS))
 
 
 def test_without_the_backbone(net, card, tmp_path):

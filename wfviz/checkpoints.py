@@ -299,12 +299,12 @@ def load_backbone(folder: str | Path, spec: BackboneSpec) -> torch.nn.Module:
 
 def _brought(card: dict, folder: str | Path) -> torch.nn.Module:
     """The network of a checkpoint that holds everything else, from the folder that `untrain --from` took it from."""
-    source = card.get("backbone_from") or ""
+    spec, source = _known(card, folder), card.get("backbone_from") or ""
     there = source and (Path(source) / CARD).exists() and read_card(source).get("backbone_included", True)
     if not there:
         how = " && ".join(commands({**card, "command": None})) or "python -m wfviz pretrain"
         raise WfvizError(f"{folder} holds the gates but not the backbone; `{how}` brings it")
-    return _the_same(load_backbone(source, replace(BackboneSpec.from_dict(card["backbone"]), pretrained=False)), card, folder, source)
+    return _the_same(load_backbone(source, spec), card, folder, source)
 
 
 def _the_same(backbone: torch.nn.Module, card: dict, folder: str | Path, source: str) -> torch.nn.Module:
@@ -336,11 +336,14 @@ def best_device() -> torch.device:
 def _skeleton(card: dict, folder: str | Path, backbone: torch.nn.Module | None) -> WFNet:
     classes = tuple(str(c) for c in card["classes"])
     inputs = InputSpec.from_dict(card["inputs"]) if card.get("inputs") else None
-    if backbone is None:
-        if card["backbone"].get("name") in (None, "custom"):
-            raise WfvizError(f"{folder} was made around a network of your own; give it as wfviz.load(folder, backbone=...)")
-        backbone = build(replace(BackboneSpec.from_dict(card["backbone"]), pretrained=False))
-    return WFNet(backbone, len(classes), tuple(card["layers"]), classes=classes, inputs=inputs)
+    return WFNet(build(_known(card, folder)) if backbone is None else backbone, len(classes), tuple(card["layers"]), classes=classes, inputs=inputs)
+
+
+def _known(card: dict, folder: str | Path) -> BackboneSpec:
+    """The backbone of a checkpoint, for its own weights."""
+    if card["backbone"].get("name") in (None, "custom"):
+        raise WfvizError(f"{folder} was made around a network of your own; give it as wfviz.load(folder, backbone=...)")
+    return replace(BackboneSpec.from_dict(card["backbone"]), pretrained=False)
 
 
 def _compare(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
