@@ -5,15 +5,17 @@ import signal
 from dataclasses import replace
 
 import pytest
+import timm.optim
 import torch
 
 from wfviz import pretraining
 from wfviz.backbones import build, recipe
 from wfviz.data import Data, Pictures, load_data
 from wfviz.errors import WfvizError
+from wfviz.muon import Muon
 from wfviz.pretraining import STATE, accuracy_of, epochs_of, pretrain, resized, spec_for, spec_of
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
-from wfviz.training import batch_indices, make_accelerator, one_cycle
+from wfviz.training import batch_indices, make_accelerator, one_cycle, set_lr
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def entries(folder) -> list[tuple]:
     return [tuple(sorted((k, v) for k, v in e.items() if k not in ("seconds", "since"))) for e in lines if "loss" in e]
 
 
-@pytest.mark.parametrize(("name", "optimizer", "part"), [("cnn", "adamw", 0), ("test_resnet", "muon", 0.5), ("squeezenet1_1", "sgd", 0)])  # plain, BatchNorm, dropout
+@pytest.mark.parametrize(("name", "optimizer", "part"), [("cnn", "adamw", 0), ("test_resnet", "muon", 0.5), ("squeezenet1_1", "sgd", 0), ("vit_micro", "muon", 0)])  # plain, BatchNorm, dropout, matrices
 def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, part, data, tmp_path, monkeypatch):
     backbone, how = spec(name)
     how = replace(how, optimizer=optimizer, skip_easy=part, cutout=round(8 * part))
@@ -98,11 +100,12 @@ def test_a_run_that_went_on_from_a_network_is_not_resumed_without_it(data, tmp_p
     assert pretrain(data, backbone, how, tmp_path / "second", accelerator, start=start, earlier=3.0, resume=True, show=False)[1]["epochs"] == 2 / 3
 
 
-def test_small_pictures_first(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["test_resnet", "vit_micro"])
+def test_small_pictures_first(name, data, tmp_path, monkeypatch):
     """Every size has its share of the epochs; what a smaller picture shows is torchvision's."""
     from torchvision.transforms.functional import resize
 
-    backbone, how = spec("test_resnet", 5)
+    backbone, how = spec(name, 5)
     seen = []
     monkeypatch.setattr(pretraining, "resized", lambda x, size: seen.append(size) or pretraining_resized(x, size))
     pretraining_resized = resized
@@ -122,9 +125,19 @@ def test_easy_pictures_are_left_out(data, tmp_path, monkeypatch):
     assert learned[:3] == [8] * 3 and learned[-3:] == [8] * 3 and min(learned) < 8 and sum(learned[3:-3]) < 0.9 * 8 * 18
 
 
+@pytest.mark.parametrize(("name", "kind"), [("test_resnet", Muon), ("vit_micro", timm.optim.Muon)])
+def test_muon_for_filters_and_for_matrices(name, kind, data, tmp_path, monkeypatch):
+    """Learning rates are of different orders, so the wrong one would learn nothing, or fall apart."""
+    used = []
+    monkeypatch.setattr(pretraining, "set_lr", lambda opt, lr: used.append(opt.optimizer) or set_lr(opt, lr))
+    backbone, how = spec(name, 1)
+    pretrain(data, backbone, replace(how, optimizer="muon"), tmp_path, make_accelerator("cpu"), show=False)
+    assert {type(opt) for opt in used} == {kind}
+
+
 @pytest.mark.parametrize(("name", "sizes", "why"), [
-    ("test_resnet", (16, 24), "end with the size"), ("test_resnet", (48, 32), "beyond"), ("test_resnet", (0, 32), "not go beyond"), ("cnn", (16, 32), "one size only"), ("test_resnet", (16, 24, 24, 32), "too few for 4 sizes"),
-    ("vit_micro", (16, 32), "one size only"),
+    ("test_resnet", (16, 24), "end with the size"), ("test_resnet", (48, 32), "beyond"), ("test_resnet", (0, 32), "not go beyond"), ("cnn", (16, 32), "of 16 px"), ("test_resnet", (16, 24, 24, 32), "too few for 4 sizes"),
+    ("vit_micro", (18, 32), "of 18 px"),
 ])
 def test_sizes_that_cannot_be(name, sizes, why, data, tmp_path):
     backbone, how = spec(name)

@@ -171,6 +171,7 @@ def _vit(width: int, depth: int, heads: int, pretrained: str | None):
         net = VisionTransformer(
             img_size=spec.size, patch_size=patch_size(spec.size), in_chans=spec.channels,
             num_classes=spec.n_classes, embed_dim=width, depth=depth, num_heads=heads,
+            dynamic_img_size=True,  # smaller pictures have fewer patches: `pretrain --sizes`
         )
         for block in net.blocks:  # on CPUs the fused kernel costs half as much again in bfloat16, for its backward pass (benchmarks/attention.py)
             block.attn.fused_attn = torch.cuda.is_available()

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _how(sub)
     sub.add_argument("--from", dest="source", metavar="DIR", help="go on from the network of a checkpoint; default: from random weights")
     sub.add_argument("--epochs", type=_positive(int), help="default: the backbone's recipe")
-    sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs for a CNN); default: the recipe")
+    sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs); default: the recipe")
     sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe")
     sub.add_argument("--weight-decay", type=_from_zero(float), help="default: the recipe")
     sub.add_argument("--batch-size", type=_positive(int), default=128)

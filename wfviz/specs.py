@@ -78,7 +78,7 @@ class PretrainSpec(Spec):
 
     epochs: int | None = None
     batch_size: int = 128
-    optimizer: str | None = None  # sgd (Nesterov momentum 0.9), muon (CNNs; `wfviz/muon.py`) or adamw
+    optimizer: str | None = None  # sgd (Nesterov momentum 0.9), muon (filters or matrices) or adamw
     lr: float | None = None  # peak of a one-cycle schedule
     weight_decay: float | None = None
     label_smoothing: float = 0.1

@@ -62,7 +62,7 @@ OPTIMIZERS = {
 
 
 def optimizer(name: str, parameters: list, lr: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
-    """One of `OPTIMIZERS` by name: sgd has no momentum, momentum is Nesterov's with 0.9, muon is for CNNs."""
+    """One of `OPTIMIZERS` by name: sgd has no momentum, momentum is Nesterov's with 0.9, muon is the one for CNNs."""
     if name not in OPTIMIZERS:
         raise WfvizError(nearest(name, OPTIMIZERS, "optimizer"))
     return OPTIMIZERS[name](parameters, lr=lr, weight_decay=weight_decay)
