@@ -51,7 +51,8 @@ def test_synthetic_pictures_are_taken_for_their_class(net, data):
     assert torch.equal(found.pixels, synthetic(net, data.inputs, 10, 6, steps=60, batch_size=25).pixels)
 
 
-def test_synthetic_pictures_match_what_batchnorm_remembers(data):
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+def test_synthetic_pictures_match_what_batchnorm_remembers(half, data):
     """The statistics of a batch come nearer to the running ones; the network stays as it was, without hooks."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
@@ -63,7 +64,8 @@ def test_synthetic_pictures_match_what_batchnorm_remembers(data):
     before, parts = {k: v.clone() for k, v in net.state_dict().items()}, []
     distances = []
     for steps in (1, 100):
-        pictures = synthetic(net, inputs, 2, 8, steps=steps, progress=parts.append)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            pictures = synthetic(net, inputs, 2, 8, steps=steps, progress=parts.append)
         with torch.no_grad():
             z = net[0](normalize(pictures.pixels, inputs))
         distances.append(float((z.mean((0, 2, 3)) - net[1].running_mean).norm() + (z.var((0, 2, 3)) - net[1].running_var).norm()))

@@ -151,7 +151,7 @@ class _Statistics:
             hook.remove()
 
     def _add(self, layer: nn.BatchNorm2d, given: tuple[Tensor, ...]) -> None:
-        z = given[0]
+        z = given[0].float()  # bfloat16 where it is made under autocast
         mean, variance = z.mean((0, 2, 3)), z.var((0, 2, 3), unbiased=False)
         off = (mean - layer.running_mean).norm() + (variance - layer.running_var).norm()
         self.distance = self.distance + off / len(self.layers)

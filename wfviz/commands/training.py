@@ -70,7 +70,7 @@ def untrain(args: argparse.Namespace) -> int:
     net.to(accelerator.device)
     card = {**card_of(args, data, backbone), "pretraining": made}
     quiet = spec.learn_from != SYNTHETIC or not accelerator.is_main_process
-    with tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
+    with accelerator.autocast(), tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
         learned = learning_data(data, spec.learn_from, net.eval(), args.data_root, args.seed, lambda done: bar.update(round(100 * done) - bar.n))
     accelerator.wait_for_everyone()  # nobody reads the folder any more
     _forget_states(args, folder)
