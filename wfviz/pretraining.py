@@ -27,6 +27,7 @@ from wfviz.training import (
 
 STATE = "pretraining.safetensors"
 SEEN = "skipping.losses"  # in the state, beside the network's tensors
+MATRICES_LR = 5e-3  # of Muon on a transformer, where AdamW's 1e-3 is too little (docs/untraining.md, section 1)
 KEEP_EVERY = 300  # seconds between two states within an epoch
 
 
@@ -34,7 +35,8 @@ def spec_for(backbone: str, spec: PretrainSpec, pictures: int) -> PretrainSpec:
     """`spec` with what it leaves open filled in from the backbone's recipe, for so many training pictures."""
     how = recipe(backbone)
     epochs = max(how.epochs, math.ceil(how.least_steps / steps_per_epoch(pictures, spec.batch_size)))
-    return spec.filled(optimizer=how.optimizer, lr=how.lr, weight_decay=how.weight_decay, epochs=epochs)
+    lr = MATRICES_LR if spec.optimizer == "muon" and how.transformer else how.lr
+    return spec.filled(optimizer=how.optimizer, lr=lr, weight_decay=how.weight_decay, epochs=epochs)
 
 
 def spec_of(card: dict) -> PretrainSpec | None:
