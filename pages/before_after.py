@@ -45,10 +45,10 @@ if found is not None:
         st.caption(found.note)
     if found.confusion is None:
         st.info("With over 100 classes there is no confusion matrix to show.", icon=":material/grid_off:")
-    else:
-        cell = comparing.cell(classes)
+    cell = comparing.cell(classes)
+    if found.confusion is not None:
         comparing.matrices(classes, found, cell, words)
-        comparing.pictures(state, cell, found)
+    comparing.pictures(state, cell, found)
 
 how(
     """

@@ -56,8 +56,8 @@ answer.markdown(plain(words))
 
 with left:
     view = switch("View", ["graph", "matrix", "overlap", "table"], "view")
-    if view == "graph" and len(classes) > graph_figures.MOST_CLASSES and focus is None and forget is None:
-        st.info("With so many classes the graph is drawn for one of them: forget or isolate a class.", icon=":material/hub:")
+    if view == "graph" and len(classes) > graph_figures.MOST_CLASSES and graph_figures.asked_about(graph, forget, focus) is None:
+        st.info("With so many classes the graph is drawn for one of them: forget or isolate a class, or a filter that several share.", icon=":material/hub:")
     elif view == "graph" and rel.nodes_of(graph, rel.FILTER):
         part = graph_figures.drawn(graph, forget, focus)
         figure = graph_figures.filter_class_figure(part, classes, forget, focus)

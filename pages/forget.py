@@ -40,7 +40,8 @@ if found is not None:
     before, after = found.accuracy
     chart(bars.accuracy_bars(classes, before, after, found.counts, gone), words, "accuracy")
     if len(classes) > bars.MOST_PAIRS:
-        st.caption(f"The {bars.MOST_PAIRS} classes that change most are drawn, of {len(classes):,}; all are in the table.")
+        which = f"The {bars.MOST_PAIRS} classes that change most" if gone else f"The first {bars.MOST_PAIRS} classes"
+        st.caption(f"{which} are drawn, of {len(classes):,}; all are in the table.")
     if found.note:
         st.caption(found.note)
     with st.expander("The same as a table", icon=":material/table:"):

@@ -12,6 +12,18 @@ from wfviz.ui.state import current
 from wfviz.ui.widgets import chart, how, switch
 from wfviz.ui.words import plain, sentence
 
+HOW = """
+**Insertion** starts at the network with the row of the class applied and opens its gates again, those closed furthest
+first, the same share in every layer; **deletion** starts at the original network and closes filters in the same order.
+Every step measures the mean probability of the class on test pictures of it, divided by that of the original network.
+The area under the curve is taken by the trapezoid rule: for insertion higher is better (ideal 1), for deletion lower
+(ideal 0). The controls move as many filters in another order: at **random** (mean of several seeds; the band holds all
+of them), by the norm of their **weights**, and by how strongly they **respond** to pictures of the class. Filters that
+deserve to be called the class's own beat all three (Poppi et al. 2024; Petsiuk et al. 2018 do the same with pixels).
+The curves are stored with the network; only the pictures beside them are computed now. They are test pictures,
+whatever split the side bar says.
+"""
+
 state = current()
 network, classes, forget = state.network, state.network.classes, state.forget
 name = None if forget is None else called(state.forgotten)
@@ -22,6 +34,7 @@ try:
     found, gates = cached.curves(network), cached.gates(network)
 except WfvizError as error:
     st.markdown(sentence(error))
+    how(HOW)
     st.stop()
 fractions = found.fractions
 runs = figures.of_class(getattr(found, mode), forget)
@@ -54,16 +67,4 @@ st.download_button(
     "text/csv", key="areas", icon=":material/download:", help="Insertion and deletion of every class as a file.", on_click="ignore",
 )  # fmt: skip
 
-how(
-    """
-**Insertion** starts at the network with the row of the class applied and opens its gates again, those closed furthest
-first, the same share in every layer; **deletion** starts at the original network and closes filters in the same order.
-Every step measures the mean probability of the class on test pictures of it, divided by that of the original network.
-The area under the curve is taken by the trapezoid rule: for insertion higher is better (ideal 1), for deletion lower
-(ideal 0). The controls move as many filters in another order: at **random** (mean of several seeds; the band holds all
-of them), by the norm of their **weights**, and by how strongly they **respond** to pictures of the class. Filters that
-deserve to be called the class's own beat all three (Poppi et al. 2024; Petsiuk et al. 2018 do the same with pixels).
-The curves are stored with the network; only the pictures beside them are computed now. They are test pictures,
-whatever split the side bar says.
-"""
-)
+how(HOW)

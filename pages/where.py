@@ -9,6 +9,22 @@ from wfviz.ui.state import current
 from wfviz.ui.widgets import how, switch
 from wfviz.ui.words import plain, sentence
 
+HOW = """
+Every map says how much each pixel speaks for the explained class: the true class of the picture, or, on request and for
+pictures of your own, what the original network takes it for. Before and after are the same network and the same
+picture, without and with the rows of the forgotten classes; the output explained is the logit, ahead of the softmax.
+
+- **Integrated gradients** (Sundararajan et al. 2017): gradients summed up on the way from the mean picture to this one,
+  in 32 steps, times the difference; all pixels together add up to the change of the output.
+- **Grad-CAM** (Selvaraju et al. 2017): the channels of a convolution weighted by their mean gradient, gates included,
+  enlarged to the picture. Not cut off at zero, so that what speaks against the class shows as well.
+- **Attention rollout** (Abnar & Zuidema 2020): the attention of all blocks multiplied, half of each step being the
+  residual; where the class token looks, whatever the class.
+- **Occlusion** (Zeiler & Fergus 2014): how far the output falls when a window of an eighth of the picture turns grey.
+
+Agreement is the correlation of the two maps over all pixels. A map is a way to look at a network, not a proof.
+"""
+
 state = current()
 network, classes = state.network, state.network.classes
 
@@ -18,6 +34,7 @@ try:
     net = cached.model(network)
 except WfvizError as error:
     answer.markdown(sentence(error))
+    how(HOW)
     st.stop()
 
 method, layer, which = attending.asked(state, net)
@@ -39,20 +56,4 @@ except WfvizError as error:
     answer.markdown("The maps appear as soon as there is a picture to look at.")
     st.error(sentence(error), icon=":material/image_not_supported:")
 
-how(
-    """
-Every map says how much each pixel speaks for the explained class: the true class of the picture, or, on request and for
-pictures of your own, what the original network takes it for. Before and after are the same network and the same
-picture, without and with the rows of the forgotten classes; the output explained is the logit, ahead of the softmax.
-
-- **Integrated gradients** (Sundararajan et al. 2017): gradients summed up on the way from the mean picture to this one,
-  in 32 steps, times the difference; all pixels together add up to the change of the output.
-- **Grad-CAM** (Selvaraju et al. 2017): the channels of a convolution weighted by their mean gradient, gates included,
-  enlarged to the picture. Not cut off at zero, so that what speaks against the class shows as well.
-- **Attention rollout** (Abnar & Zuidema 2020): the attention of all blocks multiplied, half of each step being the
-  residual; where the class token looks, whatever the class.
-- **Occlusion** (Zeiler & Fergus 2014): how far the output falls when a window of an eighth of the picture turns grey.
-
-Agreement is the correlation of the two maps over all pixels. A map is a way to look at a network, not a proof.
-"""
-)
+how(HOW)

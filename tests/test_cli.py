@@ -102,7 +102,7 @@ def test_every_phase_leaves_a_log(trained):
 
 def test_info_and_evaluate(trained, capsys, tmp_path):
     code, out, _ = run(capsys, "info", trained / "wfnet")
-    assert code == 0 and "cnn on digits, 10 classes (wfnet)" in out and "Acc_f" in out and "python -m wfviz pretrain" in out
+    assert code == 0 and "cnn on digits, 10 classes (wfnet)" in out and "Acc_f" in out and "python -m wfviz pretrain" in out and "seed          0" in out
     assert run(capsys, "info", trained / "classifier")[0] == 0
     again = tmp_path / "again"
     shutil.copytree(trained / "wfnet", again)
@@ -241,7 +241,7 @@ def test_bad_input_with_a_checkpoint(words, said, trained, capsys, tmp_path, mon
     [
         [], ["retrain"], ["pretrain"], ["pretrain", *DIGITS], ["pretrain", *DIGITS, "--out", "a", "--epochs", "0"], ["pretrain", *DIGITS, "--out", "a", "--lr", "nan"], ["pretrain", *DIGITS, "--out", "a", "--skip-easy", "1"],
         ["pretrain", *DIGITS, "--out", "a", "--seed", "-1"], ["pretrain", *DIGITS, "--out", "a", "--seed", str(2**40)], ["pretrain", *DIGITS, "--out", "a", "--weight-decay", "inf"],
-        ["untrain", *DIGITS, "--out", "a", "--steps", "x"], ["untrain", *DIGITS, "--out", "a", "--resume", "--overwrite"], ["untrain", *DIGITS, "--out", "a", "--curves", "-1"],
+        ["untrain", *DIGITS, "--out", "a", "--steps", "x"], ["untrain", *DIGITS, "--out", "a", "--resume", "--overwrite"], ["untrain", *DIGITS, "--out", "a", "--curves", "-1"], ["untrain", *DIGITS, "--out", "a", "--steps", "3", "--epochs", "1"], ["untrain", *DIGITS, "--out", "a", "--from", "b", "--pretrained"], ["untrain", *DIGITS, "--out", "a", "--overw"],
         ["evaluate", "a", "--split", "val"], ["bake", "a", "--out", "b"],
     ],
     ids=lambda v: " ".join(v[-2:]) or "nothing",

@@ -194,7 +194,10 @@ def test_small_data_sets_get_more_epochs(pictures):
     assert filled.epochs == max(how.epochs, -(-how.least_steps // steps)) >= how.epochs
     assert (filled.optimizer, filled.lr, filled.weight_decay) == (how.optimizer, how.lr, how.weight_decay)
     assert spec_for("cnn", PretrainSpec(epochs=2, lr=0.5), pictures).epochs == 2
-    assert [spec_for("vit_micro", PretrainSpec(optimizer=name), pictures).lr for name in (None, "muon")] == [1e-3, 5e-3]
+    assert [spec_for("vit_micro", PretrainSpec(optimizer=name), pictures).lr for name in (None, "muon", "sgd")] == [1e-3, 5e-3, 0.1]
+    others = [spec_for("resnet18", PretrainSpec(optimizer=name), pictures) for name in (None, "adamw", "muon")]
+    assert [(one.lr, one.weight_decay) for one in others] == [(0.1, 5e-4), (1e-3, 0.05), (0.1, 5e-4)]
+    assert spec_for("resnet18", PretrainSpec(optimizer="adamw", lr=0.3), pictures).lr == 0.3
 
 
 def test_an_unknown_backbone_writes_nothing(tmp_path):

@@ -91,6 +91,14 @@ def test_nobody_is_hit_where_nobody_loses(tmp_path):
     assert told.count("<td>none</td>") == 10 and "0.0 % ± 0.0</td>" in told and "worst “0”: 0.0 %" not in told
 
 
+@pytest.mark.parametrize("more", ["--fancy 3", "'"])
+def test_a_command_that_this_version_does_not_know(more, tmp_path, capfd):
+    shutil.copytree(SHIPPED, tmp_path / "wf")
+    card = checkpoints.read_card(tmp_path / "wf")
+    (tmp_path / "wf" / "card.json").write_text(json.dumps({**card, "command": f"{card['command']} {more}"}))
+    assert "wfviz evaluate" in make_report(tmp_path / "wf") and not "".join(capfd.readouterr())
+
+
 def test_two_classes_one_without_pictures(tmp_path, card):
     """Nobody else is left to be hit."""
     from wfviz.metrics.accuracy import Evaluation

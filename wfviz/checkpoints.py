@@ -119,7 +119,7 @@ def versions() -> dict[str, str]:
 
 
 def find_checkpoints(*roots: str | Path) -> list[Path]:
-    """Folders with a card, directly or one level below the roots (`checkpoints/`, `runs/`), by name."""
+    """Folders with a card, at any depth below the roots (`checkpoints/`, `runs/`), by name."""
     found = [path.parent for root in roots or ROOTS for path in Path(root).glob(f"**/{CARD}")]
     return sorted(found, key=lambda folder: (folder.parent.name, folder.name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from wfviz import __version__
@@ -51,16 +52,17 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"wfviz {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    strict = partial(argparse.ArgumentParser, allow_abbrev=False)  # a card keeps its command, to be given again
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=strict)
 
     sub = commands.add_parser("pretrain", help="train an ordinary classifier", description="Train an ordinary classifier.")
     _what(sub)
     _how(sub)
     sub.add_argument("--from", dest="source", metavar="DIR", help="go on from the network of a checkpoint; default: from random weights")
     sub.add_argument("--epochs", type=_positive(int), help="default: the backbone's recipe")
-    sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs); default: the recipe")
-    sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe")
-    sub.add_argument("--weight-decay", type=_from_zero(float), help="default: the recipe")
+    sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs); default: the backbone's recipe")
+    sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe's, or that of the optimizer")
+    sub.add_argument("--weight-decay", type=_from_zero(float), help="default: the recipe's, or that of the optimizer")
     sub.add_argument("--batch-size", type=_positive(int), default=128)
     sub.add_argument("--sizes", type=_sizes, default=(), metavar="PX,PX,...",
                      help="side of the pictures in equal parts of the epochs, such as 16,24,32: small ones are faster")
@@ -73,14 +75,16 @@ def parser() -> argparse.ArgumentParser:
                               description="Learn α around a frozen classifier, for all classes in one round.")
     _what(sub)
     _how(sub)
-    sub.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the classifier; without it, one is trained first")
-    sub.add_argument("--pretrained", action="store_true", help="start from timm's or torchvision's own weights")
+    start = sub.add_mutually_exclusive_group()
+    start.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the classifier; without it, one is trained first")
+    start.add_argument("--pretrained", action="store_true", help="start from timm's or torchvision's own weights")
     sub.add_argument("--preset", default="default", help="default, deep (works on the features as well) or paper (Poppi et al. 2024)")
     sub.add_argument("--learn-from", metavar="WHAT", help="train (default), or without the training set: val (one half of the validation split), "
                      "synthetic (made from the network), photos (crops of two photographs), or another data set or folder")
     sub.add_argument("--layers", help="gated layers, comma-separated names or patterns such as 'layer4.*'")
-    sub.add_argument("--steps", type=_positive(int), help="optimiser steps at most")
-    sub.add_argument("--epochs", type=_positive(float), help="the same in epochs")
+    length = sub.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=_positive(int), help="optimiser steps at most")
+    length.add_argument("--epochs", type=_positive(float), help="the same in epochs")
     sub.add_argument("--batch-size", type=_positive(int))
     sub.add_argument("--optimizer", help="adam, adamw, sgd or momentum")
     sub.add_argument("--schedule", help="cosine or constant")
@@ -125,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--precision", default="auto", help="auto, no, bf16 or fp16, for an original that is trained")
     again = sub.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on in DIR; rows that are finished are kept")
-    again.add_argument("--overwrite", action="store_true", help="begin anew in DIR")
+    again.add_argument("--overwrite", action="store_true", help="make the rows in DIR anew; an original that was trained there stays, with its seed")
 
     sub = commands.add_parser("bake", help="export a plain network that has forgotten")
     sub.add_argument("folder", metavar="DIR")
@@ -176,7 +180,7 @@ class _ListMethods(argparse.Action):
 def _what(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--dataset", required=True, help="digits, mnist, cifar10, cifar100, or a folder with train/ and val/ (or test/)")
     sub.add_argument("--backbone", required=True, help="cnn, vgg11, vgg16, resnet18, resnet50, vit_micro, vit_tiny, vit_small, or any timm name")
-    sub.add_argument("--out", required=True, metavar="DIR", help="checkpoint folder to write")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     sub.add_argument("--train-pictures", type=_positive(int), metavar="N", help="learn from N random training pictures only, for a quick try")
     sub.add_argument("--image-size", type=_positive(int), help="pixels, for picture folders (224)")
 

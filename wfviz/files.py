@@ -8,6 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from wfviz.errors import WfvizError
+
 _UMASK = os.umask(0o022)  # can only be read by setting it
 os.umask(_UMASK)
 
@@ -17,7 +21,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        write(temporary)
+        try:
+            write(temporary)
+        except SafetensorError as error:  # its own, for a full disk and a folder that may not be written to
+            raise WfvizError(f"{path} cannot be written: {error}") from None
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_UMASK)

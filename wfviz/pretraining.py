@@ -27,16 +27,24 @@ from wfviz.training import (
 
 STATE = "pretraining.safetensors"
 SEEN = "skipping.losses"  # in the state, beside the network's tensors
-MATRICES_LR = 5e-3  # of Muon on a transformer, where AdamW's 1e-3 is too little (docs/untraining.md, section 1)
+DEFAULTS = {"sgd": (0.1, 5e-4), "momentum": (0.1, 5e-4), "adam": (1e-3, 0.0), "adamw": (1e-3, 0.05)}  # rate and weight decay
+MUON_LR, MATRICES_LR = 0.1, 5e-3  # of a CNN, and of a transformer, where AdamW's 1e-3 is too little (docs/untraining.md, section 1)
 KEEP_EVERY = 300  # seconds between two states within an epoch
 
 
 def spec_for(backbone: str, spec: PretrainSpec, pictures: int) -> PretrainSpec:
-    """`spec` with what it leaves open filled in from the backbone's recipe, for so many training pictures."""
+    """`spec` with what it leaves open filled in from the backbone's recipe, for so many training pictures.
+
+    With another optimizer than the recipe's, the learning rate is that optimizer's.
+    """
     how = recipe(backbone)
     epochs = max(how.epochs, math.ceil(how.least_steps / steps_per_epoch(pictures, spec.batch_size)))
-    lr = MATRICES_LR if spec.optimizer == "muon" and how.transformer else how.lr
-    return spec.filled(optimizer=how.optimizer, lr=lr, weight_decay=how.weight_decay, epochs=epochs)
+    lr, decay = how.lr, how.weight_decay
+    if spec.optimizer == "muon":
+        lr = MATRICES_LR if how.transformer else MUON_LR
+    elif spec.optimizer not in (None, how.optimizer):
+        lr, decay = DEFAULTS.get(spec.optimizer, (lr, decay))
+    return spec.filled(optimizer=how.optimizer, lr=lr, weight_decay=decay, epochs=epochs)
 
 
 def spec_of(card: dict) -> PretrainSpec | None:
@@ -84,7 +92,7 @@ def pretrain(
     pictures for `earlier` epochs: they come in the orders and places that follow. progress is told the part that is done.
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
-    "val_accuracy"}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
+    "val_accuracy" (None before the first epoch is over)}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
     mirrored pictures with a hidden square (`cutout`), part of the easy ones left out (`skip_easy`); the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
@@ -99,7 +107,7 @@ def pretrain(
     data = data.to(accelerator.device)
     share = (accelerator.process_index, accelerator.num_processes)
     per_epoch = steps_per_epoch(len(data.train), spec.batch_size)
-    total, step, seconds, accuracy = spec.epochs * per_epoch, 0, 0.0, 0.0
+    total, step, seconds, accuracy = spec.epochs * per_epoch, 0, 0.0, None
     digest = backbone.digest() + spec.digest() + (f"{earlier:g}" if start is not None else "")
     first = round(earlier * per_epoch)
     skipping = Skipping(len(data.train), spec.skip_easy) if spec.skip_easy else None

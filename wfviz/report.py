@@ -6,9 +6,11 @@ Everything comes from the checkpoint's own files, so whoever holds the folder ca
 from __future__ import annotations
 
 import html
+import io
 import json
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr
 from datetime import datetime, timezone
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -213,10 +215,10 @@ def _curves(curves: Curves | None, folder: str | Path) -> Iterable[str]:
 
 def _making(card: dict, folder: str | Path, forgotten: Sequence[int]) -> Iterable[str]:
     made, where = checkpoints.commands(card), str(folder)
-    words = shlex.split(made[-1])[3:] if made else []  # after python -m wfviz
+    words = _words(made[-1])[3:] if made else []  # after python -m wfviz
     if words[:1] == ["untrain"] and "--out" in words[:-1]:
         where = words[words.index("--out") + 1]
-        checks = evaluations(tuple(words), Path(where))
+        checks = _checks(tuple(words), where)
     else:
         checks = [["evaluate", where]]
     names = [str(c) for c in card["classes"]]
@@ -228,6 +230,22 @@ def _making(card: dict, folder: str | Path, forgotten: Sequence[int]) -> Iterabl
     yield "<h3>Versions</h3>" + _table(("library", "version"), (card.get("versions") or {}).items())
     settings = {key: card.get(key) for key in ("backbone", "data", "seed", "inputs", "parameters", "pretraining", "untraining")}
     yield "<details><summary>All settings</summary><pre>" + html.escape(json.dumps(settings, indent=1, ensure_ascii=False)) + "</pre></details>"
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote without an end: it was written by hand
+        return []
+
+
+def _checks(words: tuple[str, ...], where: str) -> list[list[str]]:
+    """What evaluates the network again; without the settings of its command where this version does not know it."""
+    try:
+        with redirect_stderr(io.StringIO()):
+            return evaluations(words, Path(where))
+    except SystemExit:
+        return [["evaluate", where]]
 
 
 # --- pieces -------------------------------------------------------------------------------------

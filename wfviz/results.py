@@ -90,7 +90,7 @@ def _networks(cards: list[tuple[Path, dict]]) -> list[str]:
             both = [f"{seen[k]['mean']:.1%} ± {100 * seen[k]['std']:.1f} ({seen[k]['worst']:.1%} {seen[k]['worst_class']})" for k in ("acc_r", "acc_f")]
             curves = [_area(areas.get(mode)) if split == "test" else "" for mode in ("insertion", "deletion")]
             rows.append([f"`{folder.name}`", split, f"{seen['pictures']:,}", f"{seen['accuracy']:.1%}", *both, *curves])
-        made += [f"- `{folder.name}`: `{command}`" for command in checkpoints.commands(card)]
+        made += [f"- `{folder.name}`, seed {card.get('seed', '?')}: `{command}`" for command in checkpoints.commands(card)]
     return ["## WF-Nets\n", table(head, [[c.replace("%", " %") for c in row] for row in rows]), *made, ""] if rows else []
 
 
@@ -115,7 +115,7 @@ def _paper(cards: list[tuple[Path, dict]]) -> list[str]:
     head = ["data", "backbone", "Acc_r ↑ paper", "ours", "Acc_f ↓ paper", "ours", "insertion ↑ paper", "ours (random)", "deletion ↓ paper", "ours (random)"]
     words = "The paper reports accuracies on the training split, so does this table; ours on the test split stand above, and our curves are of test pictures."
     if missing:
-        words += f' "open" has not been trained: `python -m wfviz reproduce all --cells {missing[0]}` does it, one cell at a time.'
+        words += f' "open" has not been trained: `python -m wfviz reproduce all --cells {missing[0]}` does it, one cell at a time, and `python -m wfviz results checkpoints comparisons runs` shows it.'
     words += "\n"
     return ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", words, table(head, rows)]
 

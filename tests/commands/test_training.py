@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from wfviz.commands import training
 from wfviz.commands.shared import plain_network
 from wfviz.data import load_data
 from wfviz.errors import WfvizError
+from wfviz.filtering import WFNet
 from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec
 
@@ -40,6 +42,37 @@ def test_part_of_the_pictures(tmp_path):
     assert main(["pretrain", "--dataset", "digits", "--backbone", "cnn", "--device", "cpu", "--epochs", "1", "--train-pictures", "100", "--out", str(source)]) == 0
     assert main([*UNTRAIN, "--from", str(source), "--out", str(out)]) == 0
     assert [checkpoints.read_card(folder)["data"]["train_pictures"] for folder in (source, out)] == [100, 100]
+
+
+def test_the_network_that_is_to_stay_is_not_written_over(tmp_path, capsys):
+    source = tmp_path / "wf"
+    shutil.copytree(SHIPPED, source)
+    before = files(source)
+    assert main([*UNTRAIN, "--from", str(source), "--no-backbone", "--overwrite", "--out", str(source)]) == 2
+    assert "choose another --out" in capsys.readouterr().err and files(source) == before
+
+
+def test_an_evaluation_that_was_interrupted_is_gone_on_with(tmp_path, monkeypatch, capsys):
+    out, calls = tmp_path / "wf", []
+    command = [*UNTRAIN[:-1], "--from", str(SHIPPED), "--limit", "50", "--curves", "2", "--out", str(out)]
+    judge = training.evaluated
+
+    def once(net, data, folder, split, *more):
+        if split == "train":
+            raise KeyboardInterrupt
+        judge(net, data, folder, split, *more)
+
+    monkeypatch.setattr(training, "evaluated", once)
+    assert main(command) == 130
+    learned, there = (out / "wfnet.safetensors").read_bytes(), checkpoints.read_card(out)
+    assert list(there["metrics"]) == ["test"] and not there.get("curves")
+    monkeypatch.setattr(training.untraining, "untrain", lambda *args, **more: calls.append(1))
+    assert main([*command, "--resume"]) == 0 and not calls
+    there = checkpoints.read_card(out)
+    assert list(there["metrics"]) == ["test", "train"] and there["metrics"]["train"]["pictures"] == 50 and there["curves"]["per_class"] == 2
+    assert (out / "wfnet.safetensors").read_bytes() == learned
+    capsys.readouterr()
+    assert main([*command, "--resume"]) == 2 and "is finished" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("more", "said"), [
@@ -133,3 +166,9 @@ def test_the_folder_of_the_data_holds_for_every_data_set_of_the_process(monkeypa
     assert main(["evaluate", "nowhere", "--data-root", "elsewhere"]) == 2 and os.environ["WFVIZ_DATA"] == "before"
     monkeypatch.setattr("sys.argv", ["wfviz", "evaluate", "nowhere", "--data-root", "elsewhere"])
     assert main() == 2 and os.environ["WFVIZ_DATA"] == "elsewhere"
+
+
+def test_a_network_that_does_not_know_its_pictures(tmp_path, capsys):
+    spec = BackboneSpec("cnn", 10, 1, 8)
+    WFNet(build(spec), 10).save(tmp_path / "wf", {"backbone": asdict(spec), "data": {"dataset": "digits"}})
+    assert main(["evaluate", str(tmp_path / "wf"), "--device", "cpu"]) == 2 and "InputSpec" in capsys.readouterr().err

@@ -89,13 +89,13 @@ def test_attack_curves_stand_on_chance():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0, "0 s"), (0.021, "0.02 s"), (41.26, "41.3 s"), (90, "1.5 min"), (7200, "2 h"), (NAN, "–")]
+    ("value", "said"), [(0, "0 s"), (0.0036, "3.6 ms"), (0.00002, "0.02 ms"), (0.23, "230 ms"), (41.26, "41.3 s"), (59.99, "1 min"), (90, "1.5 min"), (7200, "2 h"), (3.6e6, "1,000 h"), (NAN, "–")]
 )
 def test_seconds(value, said):
     assert short_seconds(value) == said
 
 
-@pytest.mark.parametrize(("value", "said"), [(0, "0 B"), (8, "8 B"), (1500, "1.5 kB"), (44.7e6, "44.7 MB"), (2e9, "2 GB"), (NAN, "–")])
+@pytest.mark.parametrize(("value", "said"), [(0, "0 B"), (8, "8 B"), (1500, "1.5 kB"), (999_700, "1 MB"), (44.7e6, "44.7 MB"), (2e9, "2 GB"), (1e12, "1 TB"), (NAN, "–")])
 def test_bytes(value, said):
     assert short_bytes(value) == said
 

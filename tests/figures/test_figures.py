@@ -121,6 +121,16 @@ def test_forgotten_class_stands_first_and_most_changed_ones_follow(rng):
     after[[7, 40]] = 0.2, 0.5
     assert bars.shown_classes(before, after, 90)[:3] == [90, 7, 40]
     assert bars.shown_classes(before[:10], after[:10], 4) == [4, 0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert [len(bars.shown_classes(before, after, forgotten)) for forgotten in (None, 90, (1, 2, 3))] == [bars.MOST_PAIRS] * 3
+
+
+def test_every_cell_of_many_classes_speaks_and_the_forgotten_row_is_named(rng):
+    values = rng.random((60, 60))
+    figure = confusion.confusion_figure(values, np.ones((60, 60), int), classes(60), False, 31)
+    assert figure.data[0].customdata[31][7] == f"{classes(60)[31]} taken for {classes(60)[7]}: {style.percent(values[31, 7])}"
+    assert f"<b>{classes(60)[31]}</b>" in figure.layout.yaxis.ticktext and 31 in figure.layout.yaxis.tickvals
+    assert min(np.diff(figure.layout.yaxis.tickvals)) >= 3  # names do not overlap
+    assert confusion.confusion_figure(values[:9, :9], np.ones((9, 9), int), classes(9)).data[0].customdata is None
 
 
 def test_bars_carry_the_numbers(rng):

@@ -91,6 +91,11 @@ def test_everything_but_the_backbone(open_page, shown, copied, page):
     test = open_page(page, checkpoints=copied, forget="3")
     assert not test.exception
     assert ("not the backbone; `python -m wfviz" in shown(test)) == (page == "forget")
+    for more in ({"true": "3", "taken": "3"}, {"layer": "fc1", "isolate": "filter 5"}, {"also": ["5"]}):
+        test = open_page(page, checkpoints=copied, forget="3", **more)
+        assert not test.exception and "not on this machine" not in shown(test)
+        asked = {"before_after": ("true", "also"), "filters": ("isolate",), "forget": ("true", "isolate", "also")}.get(page, ())
+        assert ("not the backbone; `python -m wfviz" in shown(test)) == any(key in more for key in asked)
 
 
 def test_commands_stay_code_and_nothing_else_does():

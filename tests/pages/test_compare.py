@@ -1,16 +1,19 @@
 """Page 6: the table, two methods side by side, prices; and what is said where there is nothing to compare."""
 
 import json
+import shlex
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from tests.comparison_fixture import METHODS, comparison, write
 from tests.pages.conftest import ROOT, widget
 from wfviz.checkpoints import read_card
+from wfviz.cli import parser
 from wfviz.comparisons import read
 from wfviz.scores import lines
-from wfviz.ui import screening
+from wfviz.ui import cached, compared, screening
 
 VIEWS = {"confusion": 3, "accuracy": 2, "features": 2 + 3}
 CHARTS = VIEWS["confusion"] + 2 + 1  # with the prices and the strip
@@ -140,7 +143,11 @@ def test_no_comparison_at_all(compare, tmp_path, page, shown):
     test = compare(tmp_path, page)
     assert not test.exception and "There is no comparison yet" in shown(test) and test.title[0].value.endswith("?")
     command = test.code[0].value
-    assert command.startswith("python -m wfviz compare --dataset digits --backbone cnn --from checkpoints/digits-cnn --out")
+    assert command.startswith("python -m wfviz compare --dataset digits --backbone cnn --from checkpoints/digits-cnn --out") and "--image-size" not in command
+    network = next(iter(cached.networks()[0].values()))
+    card = {**network.card, "data": {"dataset": "my pictures"}, "inputs": {**network.card["inputs"], "size": 64}}
+    parser().parse_args(words := shlex.split(compared.command(replace(network, card=card)))[3:])
+    assert words[1:3] == ["--dataset", "my pictures"] and words[-2:] == ["--image-size", "64"]
 
 
 @pytest.mark.parametrize("page", ["compare", "audit"])

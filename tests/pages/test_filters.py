@@ -10,6 +10,7 @@ import wfviz
 from tests.pages.conftest import ROOT, widget
 from wfviz.data import load_data
 from wfviz.pictures import normalize
+from wfviz.ui import relating
 from wfviz.ui.filtercard import flip_words
 from wfviz.ui.whatif import words
 
@@ -73,12 +74,17 @@ def test_what_if_counts_like_a_network_closed_by_hand(open_page, shown, closed):
     assert words(classes, *counts, 3, 0.0) in shown(test) and (np.diagonal(counts[1]) < np.diagonal(counts[0])).any()
 
 
-def test_top_filters_of_the_forgotten_class_are_taken(open_page, shown):
+def test_top_filters_of_the_forgotten_class_are_taken(open_page, shown, monkeypatch):
     test = open_page("filters", layer="fc1", forget="3")
     assert "Choose filters" in shown(test)
     test.button(key="close_top").click().run()
     gates = wfviz.load(FOLDER, device="cpu").gates()["fc1"]["weight"][3].numpy()
     top = {f"filter {i}" for i in np.argsort(gates, kind="stable")[:10]}
+    assert set(widget(test, "multiselect", "close").value) == top and "10 filters at 0.00" in shown(test)
+    monkeypatch.setattr(relating, "MOST_LISTED", 0)  # as among thousands of filters: only those of the graph are on offer
+    test = open_page("filters", layer="fc1", forget="3", shared="10")
+    assert not top & set(widget(test, "multiselect", "close").options)
+    test.button(key="close_top").click().run()
     assert set(widget(test, "multiselect", "close").value) == top and "10 filters at 0.00" in shown(test)
 
 

@@ -48,6 +48,26 @@ def test_few_and_many_classes(open_page, network, page, n):
     assert test.title[0].value
 
 
+def test_pictures_are_chosen_where_no_matrix_is_shown(open_page, shown, network):
+    test = open_page("before_after", checkpoints=network([f"kind {c}" for c in range(150)]), network="made", forget="kind 3")
+    assert "no confusion matrix" in shown(test) and "Choose a true class" in shown(test)
+    widget(test, "selectbox", "true").set_value("kind 3").run()
+    widget(test, "selectbox", "taken").set_value("kind 0").run()
+    assert not test.exception and "the pictures of unknown are not on this machine" in shown(test).lower()
+
+
+def test_a_class_that_is_called_any(open_page, network):
+    test = open_page("before_after", checkpoints=network(["any", "b", "c"]), network="made")
+    assert not test.exception and list(widget(test, "selectbox", "true").options) == ["(any)", "any", "b", "c"]
+    widget(test, "selectbox", "true").set_value("any").run()
+    assert not test.button(key="no_cell").disabled
+
+
+def test_a_filter_that_is_not_in_the_graph_of_many_classes(open_page, shown, network):
+    test = open_page("filters", checkpoints=network([f"kind {c}" for c in range(60)]), network="made", layer="fc1", shared="10", isolate="filter 3", top="1")
+    assert not test.exception and "the graph is drawn for one of them" in shown(test)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_odd_names(open_page, network, page):
     test = open_page(page, checkpoints=network(ODD), network="made", forget=ODD[1])

@@ -11,6 +11,7 @@ import streamlit as st
 from tests.pages.conftest import PAGES, ROOT, widget
 from wfviz.checkpoints import read_evaluation
 from wfviz.ui import cached
+from wfviz.ui.documents import readable
 
 ALL_PAGES = pytest.mark.parametrize("page", PAGES)
 
@@ -168,3 +169,14 @@ def test_the_accuracy_in_the_side_bar_is_the_one_of_the_card(open_page):
     card = json.loads((ROOT / "checkpoints" / "digits-cnn" / "card.json").read_text())
     said = "\n".join(str(c.value) for c in open_page().sidebar.caption)
     assert f"{100 * card['metrics']['test']['accuracy']:.1f} % right" in said
+
+
+def test_documents_are_read_beside_the_pages(open_page, shown):
+    test = open_page("forget")
+    test.button(key="document_untraining").click().run()
+    assert not test.exception and "Which loss untrains best" in shown(test)
+
+
+def test_links_into_the_folder_are_words_alone():
+    text = "![a picture](docs/a.png)\n\nSee [the results](RESULTS.md) and [this](https://example.org/)."
+    assert readable(text) == "See the results and [this](https://example.org/)."

@@ -12,7 +12,7 @@ from tests.pages.conftest import ROOT, widget
 
 from wfviz import runs
 from wfviz.cli import parser
-from wfviz.ui import cached, training
+from wfviz.ui import cached, compared, training
 
 ENTRIES = [
     {"phase": "pretraining", "total": 100, "since": 0, "seconds": 1.0, "step": 50, "loss": 0.7, "val_accuracy": 0.9},
@@ -60,7 +60,8 @@ def command(test) -> str:
 
 
 def buttons(test) -> list[str]:
-    return [button.key for button in test.button if button.key not in ("other", "tour_begin")]  # the frame's own
+    own = ("other", "tour_begin")  # of the frame
+    return [button.key for button in test.button if button.key not in own and not button.key.startswith("document_")]
 
 
 def test_command_at_the_start(open_page, shown, root):
@@ -138,7 +139,9 @@ def test_finished_comparison_says_so_and_leads_to_its_page(open_page, shown, mad
     comparison_fixture.write(folder)
     test = open_page("train")
     assert not test.exception and "7 methods compared, 42 rows, 1 failed" in shown(test)
-    assert "Look at it" in [link.proto.label for link in test.get("page_link")]
+    test.button(key="open_mine").click().run()
+    assert not test.exception
+    assert compared.comparisons()[0][test.session_state["comparison"]].folder == str(folder)
 
 
 def test_backbone_by_its_name_and_pictures_in_a_folder(open_page, shown, root, tmp_path):

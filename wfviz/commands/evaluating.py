@@ -24,6 +24,8 @@ def evaluate(args: argparse.Namespace) -> int:
     card = checkpoints.read_card(args.folder)
     accelerator = make_accelerator(args.device, "no")
     net = checkpoints.load(args.folder, accelerator.device)
+    if net.inputs is None:
+        raise WfvizError(f"the card of {args.folder} does not say what pictures it takes; save it again with WFNet(..., inputs=InputSpec(...))")
     known = card.get("data") or {}
     data = load_data(known.get("dataset", ""), args.data_root, known.get("seed", 0), size=net.inputs.size)
     data = limited(data, known.get("train_pictures"), known.get("seed", 0))

@@ -41,6 +41,7 @@ def info(args: argparse.Namespace) -> int:
         print(f"  network       not stored here, but in {card.get('backbone_from', 'a folder of its own')}")
     print(f"  gated layers  {len(card['layers'])}: {', '.join(card['layers'][:8])}{', ...' if len(card['layers']) > 8 else ''}")
     print("  made by       " + "\n                ".join(checkpoints.commands(card) or ["?"]))
+    print(f"  seed          {card.get('seed', '?')}")
     print(f"  weights       sha256 {card['digests'].get('weights')}")
     print(f"  data          sha256 {card['digests'].get('data', '?')}")
     print(f"  versions      {', '.join(f'{k} {v}' for k, v in (card.get('versions') or {}).items())}")

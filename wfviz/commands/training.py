@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from wfviz import checkpoints, pretraining, untraining
 from wfviz.backbones import build, pretrained_inputs
-from wfviz.commands.evaluating import accuracy_table, evaluated, with_curves
+from wfviz.commands.evaluating import accuracy_table, evaluate, evaluated, with_curves
 from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, plain_network, pretrained, run_folder
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
+from wfviz.runs import evaluations
 from wfviz.specs import PretrainSpec, UntrainSpec
 from wfviz.substitutes import SYNTHETIC, check_source, learning_data
 from wfviz.training import make_accelerator
@@ -34,16 +35,21 @@ def pretrain(args: argparse.Namespace) -> int:
     )
     net, about = pretrained(args, data, backbone, spec, folder, accelerator, resume=args.resume, source=args.source)
     if accelerator.is_main_process:
-        print(f"{about['state']}: {about['epochs']:g} epochs, validation accuracy {about['val_accuracy']:.1%}, in {folder}")
+        seen = "not validated yet" if about["val_accuracy"] is None else f"validation accuracy {about['val_accuracy']:.1%}"
+        print(f"{about['state']}: {about['epochs']:g} epochs, {seen}, in {folder}")
     return interrupted(args) if about["state"] == "interrupted" else 0
 
 
 def untrain(args: argparse.Namespace) -> int:
     spec = _untrain_spec(args)
+    if args.resume and not args.no_evaluate and (left := _unjudged(args)):
+        return next((code for command in left if (code := evaluate(command))), 0)
     folder = run_folder(args, untraining.STATE, pretraining.STATE)
     if args.no_backbone and (not args.source or args.half):
         raise WfvizError("--no-backbone leaves the network where --from finds it: name its folder there, and leave out --half")
     elsewhere = {"backbone_from": checkpoints.read_card(args.source).get("backbone_from", args.source)} if args.no_backbone else {}
+    if elsewhere and Path(elsewhere["backbone_from"]).resolve() == folder.resolve():
+        raise WfvizError(f"{folder} is where the network lies that --no-backbone leaves there; choose another --out")
     if args.resume and untraining.begun(folder) and not (folder / pretraining.STATE).exists():
         args.source = str(folder)  # its network, and the split that it was trained on
     data = data_of(args)
@@ -98,6 +104,21 @@ def untrain(args: argparse.Namespace) -> int:
     return 0
 
 
+def _unjudged(args: argparse.Namespace) -> list[argparse.Namespace]:
+    """The evaluations that an interrupted `untrain` has left undone, where α is learned and stored."""
+    folder = Path(args.out)
+    if not (folder / checkpoints.CARD).exists():
+        return []
+    card = checkpoints.read_card(folder)
+    if card["kind"] != "wfnet" or (card.get("untraining") or {}).get("state") not in ("done", "stopped early"):
+        return []
+    from wfviz.cli import parser
+
+    there = card.get("metrics") or {}
+    again = [parser().parse_args(command) for command in evaluations(tuple(args.argv), folder)]
+    return [one for one in again if one.split not in there or (one.split == "test" and one.curves and not card.get("curves"))]
+
+
 def _forget_states(args: argparse.Namespace, folder: Path) -> None:
     """--overwrite, once everything that was asked for is known to be right."""
     old = (untraining.STATE, pretraining.STATE, *([checkpoints.CARD] if untraining.begun(folder) else [])) if args.overwrite else ()
@@ -114,4 +135,4 @@ def _untrain_spec(args: argparse.Namespace) -> UntrainSpec:
     if args.layers:
         changes["layers"] = tuple(part.strip() for part in args.layers.split(",") if part.strip())
     spec = untraining.spec_for(args.backbone, args.preset, **changes, precision=args.precision, seed=args.seed)
-    return replace(spec, epochs=None) if args.steps and not args.epochs else spec
+    return replace(spec, epochs=None) if args.steps else spec

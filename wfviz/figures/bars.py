@@ -18,7 +18,7 @@ def shown_classes(before: np.ndarray, after: np.ndarray, forgotten: int | Sequen
     first = list(style.several(forgotten))[: MOST_PAIRS - 1]
     rest = [c for c in range(len(before)) if c not in style.several(forgotten)]
     if len(before) > MOST_PAIRS:
-        rest = sorted(rest, key=lambda c: -np.nan_to_num(abs(float(after[c] - before[c]))))[: max(MOST_PAIRS - max(len(first), 1), 1)]
+        rest = sorted(rest, key=lambda c: -np.nan_to_num(abs(float(after[c] - before[c]))))[: MOST_PAIRS - len(first)]
     return first + rest
 
 

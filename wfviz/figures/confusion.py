@@ -15,8 +15,8 @@ from wfviz.figures import style
 from wfviz.figures.drawing import Drawing
 
 MOST_NUMBERS = 12  # classes up to which every cell shows its number
-MOST_TARGETS = 25  # classes up to which every cell can be hovered and clicked
-MOST_MARKERS = 600  # beyond that only so many cells, the largest ones
+MOST_TARGETS = 25  # classes up to which every cell can be clicked
+MOST_MARKERS = 600  # beyond that only so many cells, the largest ones; the others tell their number alone
 
 
 def shares(confusion: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def confusion_figure(
     or their change. `cell` is framed.
     """
     names = [style.label(c) for c in classes]
-    figure = _matrix(values, names, change, forgotten)
+    figure = _matrix(values, names, change, forgotten, "{0} taken for {1}: {2}")
     kind = "%{customdata[3]} more" if change else "%{customdata[3]}"
     hover = f"%{{customdata[4]}} taken for %{{customdata[5]}}: %{{customdata[2]}}<br>{kind} pictures<extra></extra>"
     _targets(figure, values, counts, names, change, hover)
@@ -51,7 +51,7 @@ def confusion_figure(
 def collateral_figure(change: np.ndarray, classes: Sequence[str], forgotten: int | Sequence[int] | None = None) -> go.Figure:
     """Change of the accuracy of every class (column) when a class (row) is forgotten: [C, C] in [-1, 1]."""
     names = [style.label(c) for c in classes]
-    figure = _matrix(change, names, True, forgotten)
+    figure = _matrix(change, names, True, forgotten, "forgetting {0}: accuracy of {1} {2} points")
     hover = "forgetting %{customdata[4]}: accuracy of %{customdata[5]} %{customdata[2]} points<extra></extra>"
     _targets(figure, change, np.zeros(change.shape, dtype=int), names, True, hover)
     for row in style.several(forgotten):
@@ -64,7 +64,10 @@ def collateral_figure(change: np.ndarray, classes: Sequence[str], forgotten: int
     return style.bare(figure, 440, clickmode="event+select", margin={"l": 8, "r": 8, "t": 8, "b": 8})
 
 
-def _matrix(values, names, change, forgotten):
+def _matrix(values, names, change, forgotten, words):
+    """The heat map. With many classes its cells speak themselves: `words` names one, {0} its row, {1} its column, {2} its number."""
+    say = style.points if change else style.percent
+    said = [[words.format(a, b, say(v) if np.isfinite(v) else "–") for b, v in zip(names, row, strict=True)] for a, row in zip(names, values, strict=True)]
     step, gap = max(1, -(-len(names) // 25)), 1 if len(names) <= 40 else 0
     figure = Drawing()
     figure.add_heatmap(
@@ -77,9 +80,12 @@ def _matrix(values, names, change, forgotten):
         showscale=False,
         xgap=gap,
         ygap=gap,
-        hoverinfo="skip",
+        customdata=said if len(names) > MOST_TARGETS else None,
+        hovertemplate="%{customdata}<extra></extra>" if len(names) > MOST_TARGETS else None,
+        hoverinfo="skip" if len(names) <= MOST_TARGETS else None,
     )
-    ticks = range(0, len(names), step)
+    marked = style.several(forgotten)
+    ticks = sorted({*marked, *(i for i in range(0, len(names), step) if all(abs(i - c) >= step for c in marked))})
     frame = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "autorange": False,
              "showline": True, "mirror": True, "linecolor": style.LINE, "linewidth": 1, "tickvals": list(ticks)}  # fmt: skip
     figure.update_xaxes(
@@ -88,7 +94,7 @@ def _matrix(values, names, change, forgotten):
         tickangle=0 if max(map(len, names)) <= 3 else -45,
         **frame,
     )
-    bold = [f"<b>{names[i]}</b>" if i in style.several(forgotten) else names[i] for i in ticks]
+    bold = [f"<b>{names[i]}</b>" if i in marked else names[i] for i in ticks]
     figure.update_yaxes(ticktext=bold, range=[len(names) - 0.5, -0.5], **frame)
     return figure
 

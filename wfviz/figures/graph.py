@@ -61,7 +61,7 @@ def drawn(graph: nx.Graph, forgotten: int | None = None, focus: tuple[str, int] 
     most filters with it, MOST_CLASSES in all. Around a filter: the MOST_CLASSES classes it is closed furthest for, and
     as many of their other filters, those that most of them share.
     """
-    asked = _asked(graph, forgotten, focus)
+    asked = asked_about(graph, forgotten, focus)
     if asked is None or sum(kind == rel.CLASS for kind, _ in graph) <= MOST_CLASSES:
         return graph
     near = sorted(graph[asked], key=lambda n: (-graph.edges[asked, n]["weight"], n))
@@ -71,8 +71,8 @@ def drawn(graph: nx.Graph, forgotten: int | None = None, focus: tuple[str, int] 
     return graph.subgraph({asked, *near, *most}).copy()
 
 
-def _asked(graph: nx.Graph, forgotten: int | None, focus: tuple[str, int] | None) -> tuple[str, int] | None:
-    """The node whose lines are lit: the one in focus, else the forgotten class."""
+def asked_about(graph: nx.Graph, forgotten: int | None, focus: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The node whose lines are lit: the one in focus, else the forgotten class; None where neither is in the graph."""
     return next((node for node in (focus, (rel.CLASS, forgotten)) if node in graph), None)
 
 
@@ -89,7 +89,7 @@ def filter_class_figure(
     customdata is [kind, index]. Of a graph with over MOST_CLASSES classes the part that `drawn` gives is drawn. Filters
     that carry a `band` stand in bands with their names at the left.
     """
-    asked, graph = _asked(graph, forgotten, focus), drawn(graph, forgotten, focus)
+    asked, graph = asked_about(graph, forgotten, focus), drawn(graph, forgotten, focus)
     filters, order = rel.barycentre_order(graph)
     bands = [graph.nodes[rel.FILTER, f].get("band", "") for f in filters]
     left, right = banded(filters, bands), heights(order)

@@ -18,6 +18,7 @@ from wfviz.ui.words import plain
 
 MOST_CHIPS = 5  # choices up to which each is a chip
 TRUE = "true class"
+FINE = 320  # pixels of a large picture that are sent
 
 
 def asked(state: State, net) -> tuple[str, str | None, str]:
@@ -68,7 +69,7 @@ def side_by_side(state: State, look: Look, before: np.ndarray, after: np.ndarray
     with st.grid(4, min_column_width=180, gap="small"):
         with st.container(gap="xsmall"):
             st.markdown("**Picture**")
-            figure = figures.picture_figure(picture_url(look.pixels, most=320), state.network.size)
+            figure = figures.picture_figure(picture_url(look.pixels, most=FINE), min(state.network.size, FINE))
             chart(figure, "The picture that is explained", "map_picture")
         for title, values, limits, key in shown:
             with st.container(gap="xsmall"):

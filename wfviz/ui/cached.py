@@ -21,7 +21,6 @@ MOST_COUNTED = 2000  # pictures that are looked at where nothing is stored
 
 Forget = int | tuple[int, ...] | None  # a class, several at once, or nothing
 
-
 @dataclass(frozen=True)
 class Network:
     """A checkpoint as the pages know it: `slug` is its name in links, `stamp` changes with its files."""
@@ -152,10 +151,14 @@ def _data(dataset: str, root: str | None, seed: int, size: int, train_pictures: 
 
 def data(network: Network):
     """The data set a network was made for. Raises WfvizError where it is not on this machine; never downloads."""
-    known, digest = network.card.get("data", {}), network.card.get("digests", {}).get("data", "")  # a folder's pictures may change
-    found = _data(network.dataset, os.environ.get("WFVIZ_DATA"), int(known.get("seed", 0)), network.size, known.get("train_pictures"), digest)
+    card, size = network.card, network.size
+    known, digest = card.get("data", {}), card.get("digests", {}).get("data", "")  # the pictures of a folder may change
+    try:
+        found = _data(network.dataset, os.environ.get("WFVIZ_DATA"), int(known.get("seed", 0)), size, known.get("train_pictures"), digest)
+    except WfvizError as error:
+        raise WfvizError(f"the pictures of {network.dataset} are not on this machine: {error}") from None
     if len(found.classes) != len(network.classes):
-        raise WfvizError(f"it has {len(found.classes)} classes there, the network has {len(network.classes)}")
+        raise WfvizError(f"{network.dataset} has {len(found.classes)} classes here, the network has {len(network.classes)}")
     return found
 
 
@@ -198,7 +201,7 @@ def probabilities_of(network: Network, shown, forget: Forget) -> np.ndarray:
     return torch.cat(chunks).numpy()
 
 
-@st.cache_data(max_entries=128, show_spinner="Counting: nothing is stored for several classes at once", show_time=True)
+@st.cache_data(max_entries=128, show_spinner=f"Classifying at most {MOST_COUNTED:,} pictures", show_time=True)
 def _counted(folder, stamp, split, forget, _network) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
@@ -309,11 +312,8 @@ def attribution(network: Network, pixels: np.ndarray, target: int, method: str, 
     return _attribution(network.folder, network.stamp, bytes_of, target, method, forget, layer, network)
 
 
-# --- single filters -----------------------------------------------------------------------------
-
 FAVOURITES = 12  # pictures kept of every filter
-LARGE = 64  # pixels a side; of larger pictures fewer are looked at
-MOST_LARGE = 250
+LARGE, MOST_LARGE = 64, 250  # pixels a side, and how many of larger pictures are looked at
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from wfviz.errors import WfvizError
 from wfviz.figures.style import called, count
 from wfviz.scores import Line, confusion, lines
 from wfviz.ui import cached
-from wfviz.ui.state import State
+from wfviz.ui.state import State, current
 from wfviz.ui.widgets import choice
 from wfviz.ui.words import plain
 
@@ -117,6 +117,14 @@ def chosen(state: State) -> Comparison | None:
     return one
 
 
+def begin_with(folder: str | Path) -> None:
+    """Have the page Compare show the comparison of a folder, as if it were chosen there."""
+    here = Path(folder).resolve()
+    slug = next((slug for slug, one in comparisons()[0].items() if Path(one.folder).resolve() == here), None)
+    if slug is not None:
+        st.session_state.update({"comparison": slug, _FOR: current().network.slug})
+
+
 def _mismatch(comparison: Comparison, state: State, fits: str | None) -> str:
     """What to know where the comparison does not start from the network of the side bar. fits: None where it was not asked yet."""
     network = state.network.slug
@@ -131,9 +139,12 @@ def _mismatch(comparison: Comparison, state: State, fits: str | None) -> str:
 
 def command(network: cached.Network) -> str:
     """The command that makes a comparison of a network."""
+    from wfviz.data import names
+
     backbone = (network.card.get("backbone") or {}).get("name", "cnn")
     out = f"comparisons/{network.slug.rsplit('/', 1)[-1]}"
     parts = ["--dataset", network.dataset, "--backbone", backbone, "--from", _short(network.folder), "--out", out]
+    parts += [] if network.dataset in names() else ["--image-size", str(network.size)]
     return f"python -m wfviz compare {shlex.join(parts)}"
 
 

@@ -12,30 +12,30 @@ from wfviz.figures import sentences
 from wfviz.figures.flow import HEIGHT, OTHERS, flow_figure
 from wfviz.figures.style import called, count
 from wfviz.metrics.accuracy import WHOLE_CONFUSION, acc_f, acc_r, per_class_accuracy, spread
-from wfviz.ui import cached, definitions, samples
+from wfviz.ui import cached, definitions
 from wfviz.ui.gallery import Card, gallery, picture_url
 from wfviz.ui.state import State
 from wfviz.ui.together import Counted
 from wfviz.ui.widgets import chart, choice
-from wfviz.ui.words import plain
+from wfviz.ui.words import plain, sentence
 
-NO_CELL = "any"
 MOST_PICTURES = 12
 
 
 def cell(classes) -> tuple[int, int] | None:
     """The cell that is looked at, from the two drop-downs; clicking a cell sets them."""
+    whichever = "any" if "any" not in classes else "(any)"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        true = choice("True class", [NO_CELL, *classes], "true", help="The same as clicking a cell of a matrix.")
-        taken = choice("Taken for", [NO_CELL, *classes], "taken", help="The same as clicking a cell of a matrix.")
-        st.button("No cell", icon=":material/close:", key="no_cell", disabled=NO_CELL == true == taken, on_click=_no_cell)
-    if true == NO_CELL or taken == NO_CELL:
+        true = choice("True class", [whichever, *classes], "true", help="The same as clicking a cell of a matrix.")
+        taken = choice("Taken for", [whichever, *classes], "taken", help="The same as clicking a cell of a matrix.")
+        nothing = {"true": whichever, "taken": whichever}
+        st.button(
+            "No cell", icon=":material/close:", key="no_cell", disabled=whichever == true == taken,
+            on_click=st.session_state.update, args=(nothing,),
+        )  # fmt: skip
+    if whichever in (true, taken):
         return None
     return classes.index(true), classes.index(taken)
-
-
-def _no_cell() -> None:
-    st.session_state.update(true=NO_CELL, taken=NO_CELL)
 
 
 def _click(classes, point: list) -> None:
@@ -69,20 +69,25 @@ def matrices(classes, counted: Counted, chosen, words: str) -> None:
 def pictures(state: State, chosen: tuple[int, int] | None, counted: Counted) -> None:
     """The pictures of a cell, before and after: of those that were counted."""
     if chosen is None:
-        st.caption(
-            "Row: true class; column: what its pictures are taken for. Click a cell, or choose one above, to see its pictures."
-        )
+        st.caption(_how_to_choose(len(state.network.classes)))
         return
     true, taken = chosen
     try:
         found = _of_class(state, true, counted)
     except WfvizError as error:
-        st.info(plain(samples.missing(state.network, error)), icon=":material/image_search:")
+        st.info(sentence(error), icon=":material/image_search:")
         return
     with st.container(height=320, border=False):
         for column, (name, indices, predicted) in zip(st.columns(len(found)), found, strict=True):
             with column:
                 _side(state, true, taken, name, indices, predicted)
+
+
+def _how_to_choose(n_classes: int) -> str:
+    if n_classes > WHOLE_CONFUSION:
+        return "Choose a true class and what it is taken for to see its pictures."
+    which = "a cell" if n_classes <= figures.MOST_TARGETS else f"one of the {figures.MOST_MARKERS} largest cells"
+    return f"Row: true class; column: what its pictures are taken for. Click {which}, or choose one above, to see its pictures."
 
 
 def _of_class(state: State, true: int, counted: Counted) -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -129,8 +134,9 @@ def overview(state: State, stored) -> None:
     definitions.spreads({
         name: spread(values, classes, worst) if np.isfinite(values).any() else None for name, (values, worst) in spreads.items()
     })  # fmt: skip
-    with st.expander("The same as a table", icon=":material/table:"):
-        st.dataframe(collateral_table(classes, change), alt=said, height=360)
+    folded = st.expander("The same as a table", icon=":material/table:", key="collateral_table", on_change="rerun")
+    if folded.open:  # with many classes it is long
+        folded.dataframe(collateral_table(classes, change), alt=said, height=360)
 
 
 def flow(state: State, counted: Counted) -> None:
@@ -148,7 +154,8 @@ def flow(state: State, counted: Counted) -> None:
         elif counted.gone:
             st.caption(plain(f"No picture of {state.names} is among those that were counted."))
         else:
-            st.caption("Forget a class in the side bar, or click a row beside, to see what its pictures are taken for.")
+            beside = ", or click a row beside," if len(classes) <= WHOLE_CONFUSION else ""
+            st.caption(f"Forget a class in the side bar{beside} to see what its pictures are taken for.")
 
 
 def _click_band(classes, point: list) -> None:

@@ -39,7 +39,7 @@ def evidence(state: State, scope: Scope, column: int) -> None:
     try:
         _favourites(state, place)
     except WfvizError as error:
-        st.info(plain(samples.missing(state.network, error)), icon=":material/image_search:")
+        st.info(sentence(error), icon=":material/image_search:")
     _synthesised(state, place)
     try:
         _flips(state, place)

@@ -9,7 +9,7 @@ from PIL import Image
 from wfviz.errors import WfvizError
 from wfviz.figures import strip as strip_figure
 from wfviz.figures.style import PALETTES, called, percent, use_palette
-from wfviz.ui import cached, copylink, definitions, naming, saving, tour
+from wfviz.ui import cached, copylink, definitions, documents, naming, saving, tour
 from wfviz.ui.state import State, check_link, check_several, nothing_for, remember, show_notices
 from wfviz.ui.widgets import COLOURS, chart, switch
 from wfviz.ui.words import plain, sentence
@@ -63,6 +63,7 @@ def show(together: bool = True) -> bool:
             "python -m wfviz untrain --dataset digits --backbone cnn --from runs/digits-backbone --out runs/digits-cnn",
             language="bash",
         )
+        naming.name_buttons()
         return False
     with st.sidebar:
         network = _network(found)
@@ -92,6 +93,7 @@ def _links(state: State) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             with st.popover("Help", type="tertiary"):
                 definitions.show()
+                documents.links()
             with st.popover("Look", type="tertiary"):
                 st.caption("Colours of the classes. The forgotten ones are always orange.")
                 use_palette(switch("Colours", list(PALETTES), COLOURS))

@@ -14,7 +14,7 @@ from wfviz.ui import cached, samples
 from wfviz.ui.gallery import Card, gallery, picture_url
 from wfviz.ui.state import State, check_number
 from wfviz.ui.widgets import chart
-from wfviz.ui.words import plain
+from wfviz.ui.words import plain, sentence
 
 TABLE_FORMATS = {
     name: st.column_config.NumberColumn(name, format="%.1f %%") for name in ("before", "after")
@@ -60,7 +60,7 @@ def _from_data(state: State) -> Look | None:
     try:
         labels = cached.labels(network, state.split)
     except WfvizError as error:
-        st.info(plain(samples.missing(network, error)) + " Upload or draw one instead.", icon=":material/image_search:")
+        st.info(sentence(error) + " Upload or draw one instead.", icon=":material/image_search:")
         return None
     if not len(labels):
         st.info("There is no picture in this split. Upload or draw one instead.", icon=":material/image_search:")

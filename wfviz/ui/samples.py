@@ -11,7 +11,6 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from wfviz.errors import WfvizError
 from wfviz.pictures import open_picture
 from wfviz.ui import cached
 from wfviz.ui.canvas import canvas
@@ -92,8 +91,3 @@ def png(pixels: np.ndarray, side: int = 256) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
-
-
-def missing(network: cached.Network, error: WfvizError) -> str:
-    """One sentence for a data set that is not on this machine."""
-    return f"The pictures of {network.dataset} are not on this machine: {error}."

@@ -16,6 +16,7 @@ from wfviz.figures.comparison import Trace, layer_figure, map_ends, map_figure, 
 from wfviz.figures.style import called, count, join, percent
 from wfviz.figures.verdicts import some_of
 from wfviz.figures.units import BYTES, SECONDS, short_bytes, short_seconds
+from wfviz.metrics.accuracy import WHOLE_CONFUSION
 from wfviz.scores import SCORES, Line, Score, Spread, by_layer, confusion, numbers, ordered, prices
 from wfviz.ui import definitions
 from wfviz.ui.compared import starting, titles
@@ -192,9 +193,12 @@ VIEWS = ("confusion", "accuracy", "features")
 def side_by_side(state: State, comparison: Comparison, pair: tuple[str, str], forget: int | None) -> None:
     """Confusion, accuracy by class, or likeness by layer and the map of features of two methods: one at a time, as in the link."""
     view = switch("Side by side", VIEWS, "beside")
-    if view == "confusion":
+    many = view == "confusion" and len(comparison.classes) > WHOLE_CONFUSION
+    if many:
+        st.caption(f"With over {WHOLE_CONFUSION} classes the accuracy of the classes stands for the confusion matrices.")
+    if view == "confusion" and not many:
         _confusions(state, comparison, pair, forget)
-    elif view == "accuracy":
+    elif view == "accuracy" or many:
         with st.grid(2, min_column_width=340, gap="medium") as halves:
             for key, method in zip(("first", "second"), pair, strict=True):
                 with halves.cell():
@@ -228,7 +232,8 @@ def _accuracy(state: State, comparison: Comparison, method: str, forget: int | N
     title = comparison.title(method)
     st.markdown(f"**{plain(title)}**, accuracy by class" + ("" if forget is not None else " while others are forgotten"))
     if after is None:
-        st.caption(f"Nothing is stored for the {state.split} split.")
+        there = comparison.done(method, forget)
+        st.caption(f"Nothing is stored for the {state.split} split." if there else "No row of it is finished.")
         return
     before = (np.full(len(after[0]), np.nan), after[1]) if before is None else before
     change = after[0] - before[0]

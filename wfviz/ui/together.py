@@ -73,11 +73,10 @@ def _now(state: State) -> Counted:
     network, n = state.network, len(state.network.classes)
     try:
         labels = cached.labels(network, state.split)
+        indices, before = cached.counted(network, state.split, None)
+        _, after = cached.counted(network, state.split, state.told)
     except WfvizError as error:
-        lacking = f"the pictures of {network.dataset} are not on this machine"
-        raise WfvizError(f"nothing is stored for several classes at once, and {lacking}: {error}") from None
-    indices, before = cached.counted(network, state.split, None)
-    _, after = cached.counted(network, state.split, state.told)
+        raise WfvizError(f"nothing is stored for several classes at once, and {error}") from None
     true, predicted = labels[indices], np.stack([before, after])
     confusion = np.stack([np.bincount(true * n + side, minlength=n * n).reshape(n, n) for side in predicted])
     which = "all" if len(indices) == len(labels) else f"{len(indices):,} of the"

@@ -14,7 +14,7 @@ from wfviz import runs
 from wfviz.errors import WfvizError
 from wfviz.figures import training as figures
 from wfviz.figures.style import called, count, percent
-from wfviz.ui import cached, comparison_form
+from wfviz.ui import cached, compared, comparison_form
 from wfviz.ui.state import current
 from wfviz.ui.widgets import chart, choice, fragment, number
 from wfviz.ui.words import plain, sentence
@@ -361,7 +361,8 @@ def _buttons(run: runs.Run) -> None:
 
 def _open(run: runs.Run) -> None:
     if run.command[:1] == ("compare",):
-        st.page_link(PAGES / "compare.py", label="Look at it", icon=":material/visibility:")
+        if st.button("Look at it", icon=":material/visibility:", key=f"open_{run.name}", on_click=compared.begin_with, args=(run.folder,)):
+            st.switch_page(PAGES / "compare.py")
         return
     if run.command[:1] == ("pretrain",):
         if st.button("Start from it", icon=":material/arrow_back:", key=f"use_{run.name}", on_click=_use, args=(run,)):

@@ -14,10 +14,10 @@ from wfviz.figures import confusion as figures
 from wfviz.figures.style import called, count, percent
 from wfviz.filters import confusion
 from wfviz.scope import Scope
-from wfviz.ui import cached, samples
+from wfviz.ui import cached
 from wfviz.ui.state import State, check_link, check_several
 from wfviz.ui.widgets import chart, fragment
-from wfviz.ui.words import plain
+from wfviz.ui.words import plain, sentence
 
 LEVELS = tuple(f"{level / 20:.2f}" for level in range(20, -1, -1))  # gates, from open to closed
 CLOSED = LEVELS[-1]
@@ -37,7 +37,7 @@ def section(state: State, scope: Scope, filters: list[str], isolated: int | None
         after = cached.turned(state.network, state.split, scope.by_layer(chosen), level)
         labels = cached.labels(state.network, state.split)
     except WfvizError as error:
-        st.info(plain(samples.missing(state.network, error)), icon=":material/image_search:")
+        st.info(sentence(error), icon=":material/image_search:")
         return
     classes = state.network.classes
     matrices = [confusion(labels[indices], predicted, len(classes)) for predicted in (before, after)]
@@ -53,7 +53,8 @@ def _controls(state: State, scope: Scope, filters: list[str], isolated: int | No
     check_link("level", LEVELS, "gate", CLOSED)
     _prefill(scope, isolated)
     if "close" in st.session_state:
-        st.session_state["close"] = [name for name in st.session_state["close"] if name in filters]
+        st.session_state["close"] = [name for name in st.session_state["close"] if name in scope.columns]
+        filters = list(dict.fromkeys([*filters, *st.session_state["close"]]))  # the top of a class need not be among those on offer
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         names = st.multiselect(
             "Filters to close", filters, key="close", bind="query-params", placeholder="Choose filters", width=420,
