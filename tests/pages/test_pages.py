@@ -173,7 +173,10 @@ def test_the_accuracy_in_the_side_bar_is_the_one_of_the_card(open_page):
 
 def test_documents_are_read_beside_the_pages(open_page, shown):
     test = open_page("forget")
-    test.button(key="document_untraining").click().run()
+    test.button(key="docs").click().run()
+    assert not test.exception and "streamlit run app.py" in shown(test) + "".join(str(code.value) for code in test.code)
+    test.session_state["document"] = "How untraining was tuned"
+    test.button(key="docs").click().run()
     assert not test.exception and "Which loss untrains best" in shown(test)
 
 

@@ -1,4 +1,4 @@
-"""The documents that come with the code, readable beside the pages."""
+"""The documents that come with the code, readable above the pages."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ from pathlib import Path
 import streamlit as st
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = {
-    "Read me": ROOT / "README.md", "Results": ROOT / "RESULTS.md", "How untraining was tuned": ROOT / "docs" / "untraining.md",
-}  # fmt: skip
+DOCUMENTS = {"Read me": ROOT / "README.md", "Results": ROOT / "RESULTS.md", "How untraining was tuned": ROOT / "docs" / "untraining.md"}
 
 
-def links() -> None:
-    """A button for every document that is there; it opens above the page."""
+def link() -> None:
+    """The button that opens them, where they are there."""
     there = {title: path for title, path in DOCUMENTS.items() if path.is_file()}
-    if not there:
-        return
-    st.markdown("**Documents**")
-    with st.container(horizontal=True, gap="small"):
-        for title, path in there.items():
-            if st.button(title, type="tertiary", icon=":material/description:", key=f"document_{path.stem}"):
-                _open(title, path)
+    if there and st.button("Docs", type="tertiary", key="docs"):
+        _open(there)
 
 
-@st.dialog("Document", width="large", icon=":material/description:")
-def _open(title: str, path: Path) -> None:
-    st.markdown(readable(path.read_text(encoding="utf-8")))
+@st.dialog("Documents", width="large", icon=":material/description:")
+def _open(there: dict[str, Path]) -> None:
+    titles = list(there)
+    picked = st.segmented_control("Document", titles, default=titles[0], required=True, key="document", label_visibility="collapsed")
+    st.markdown(readable(there[picked].read_text(encoding="utf-8")))
 
 
 def readable(text: str) -> str:

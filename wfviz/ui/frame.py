@@ -83,7 +83,7 @@ def show(together: bool = True) -> bool:
 
 
 def _links(state: State) -> None:
-    """Why and the links; help, look and tour."""
+    """Why and the links; help, look and documents; tour and report."""
     with st.container(gap="xxsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             with st.popover("Why", icon=":material/verified_user:", type="tertiary"):
@@ -93,10 +93,11 @@ def _links(state: State) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             with st.popover("Help", type="tertiary"):
                 definitions.show()
-                documents.links()
             with st.popover("Look", type="tertiary"):
                 st.caption("Colours of the classes. The forgotten ones are always orange.")
                 use_palette(switch("Colours", list(PALETTES), COLOURS))
+            documents.link()
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button("Tour", type="tertiary", key="tour_begin", on_click=tour.begin)
             saving.report(state)
 
