@@ -21,14 +21,13 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        try:
-            write(temporary)
-        except SafetensorError as error:  # its own, for a full disk and a folder that may not be written to
-            raise WfvizError(f"{path} cannot be written: {error}") from None
+        write(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_UMASK)
         os.replace(temporary, path)
+    except SafetensorError as error:  # its own, for a full disk and a folder that may not be written to
+        raise WfvizError(f"{path} cannot be written: {error}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
