@@ -1,6 +1,7 @@
 """Stored comparisons: read, checked, and added up as an obvious loop would."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,12 @@ def test_relearning_that_never_ends_counts_as_its_limit(found):
     assert (never.mean, never.never, never.n) == (12, 6, 6)
     assert np.isinf(scores.evidence(found, "forget_gently", "test").epochs)
     assert scores.evidence(found, "wfnet", "test").epochs == 2
+
+
+def test_the_rate_of_relearning(found):
+    """Older rows do not name it."""
+    assert found.relearn_lr == 1e-3
+    assert replace(found, rows=({"state": "failed"}, {"relearn": {"lr": 1e-4}})).relearn_lr == 1e-4
 
 
 def test_an_attack_below_chance_tells_as_much():

@@ -31,7 +31,7 @@ ROW = {
 DONE = {
     "seconds?": float, "once_seconds?": float, "bytes?": float,
     "splits": {str: {"confusion": [[int]], "acc_r?": float, "acc_f?": float}}, "f1?": float, "js?": float, "js_original?": float,
-    "zrf?": {"nats?": float, "bits?": float}, "relearn?": {"epochs?": int, "goal?": float, "accuracy": [float]},
+    "zrf?": {"nats?": float, "bits?": float}, "relearn?": {"epochs?": int, "goal?": float, "lr?": float, "accuracy": [float]},
     "attack?": {**{f"{name}?": float for name in ATTACKS}, "curve?": {"fpr": [float], "tpr": [float]}},
     "probe?": {str: float}, "cka?": {str: float}, "cka_retrained?": {str: float},
     "map?": {"labels": [int], "x": [float], "y": [float]}, "over_forgetting?": bool,
@@ -67,6 +67,11 @@ class Comparison:
     def limit(self) -> int:
         """Epochs after which relearning was given up."""
         return self.about.get("relearn_epochs", 0)
+
+    @property
+    def relearn_lr(self) -> float:
+        """Adam's rate while relearning; rows that do not say it had 1e-3."""
+        return next((row["relearn"]["lr"] for row in self.rows if "lr" in row.get("relearn", {})), 1e-3)
 
     @property
     def methods(self) -> tuple[str, ...]:

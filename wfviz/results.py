@@ -126,7 +126,7 @@ def _comparison(found: comparisons.Comparison) -> list[str]:
     rows = [[_title(line), *(cell(line.scores[s.name], s.unit) for s in SCORES)] for line in lines(found, "test")]
     many = numbers(found)
     paid = [[p.title, *(f"{s:,.0f} s" for s in p.seconds), *(f"{b / 1024:,.0f} KiB" for b in p.bytes)] for p in prices(found)]
-    relearned = f"relearn: epochs of 500 pictures until the class is known as well as before, at most {found.limit} (in brackets: classes that never were). "
+    relearned = f"relearn: epochs of 500 pictures (Adam at {found.relearn_lr:g}) until the class is known as well as before, at most {found.limit} (in brackets: classes that never were). "
     words = [
         f"`{about.get('command', '')}`, {about.get('machine', '')}; classes forgotten: {', '.join(found.classes[c] for c in about['forget'])}; seeds: "
         f"{', '.join(map(str, about['seeds']))}. Test split.",

@@ -10,7 +10,7 @@ from wfviz.checkpoints import load_backbone, read_card
 from wfviz.data import Pictures, load_data, of_classes
 from wfviz.errors import WfvizError
 from wfviz.metrics import relearning
-from wfviz.metrics.relearning import Relearning, relearn
+from wfviz.metrics.relearning import HARMLESS, Relearning, after_an_epoch, harmless_rate, relearn
 from wfviz.pictures import normalize
 from wfviz.pretraining import accuracy_of
 from wfviz.specs import BackboneSpec
@@ -108,6 +108,22 @@ def test_every_epoch_draws_other_pictures(silenced, data, monkeypatch):
     relearn(silenced, data.train, data.val, (CLASS,), data.inputs, goal=2, epochs=3, samples=50, batch_size=50)
     epochs = [d for d in drawn if len(d) == 50]
     assert len(set(epochs)) == 3 and all(len(set(d)) == 50 for d in epochs)
+
+
+def test_the_rate_is_the_largest_that_the_original_survives(original, data, monkeypatch):
+    """What was relearned at another rate would be what that rate destroyed."""
+    before = accuracy_of(original, data.val, data.inputs)
+    assert harmless_rate(original, data.train, data.val, data.inputs) == 1e-3
+    assert after_an_epoch(original, 1e-3, data.train, data.val, data.inputs) >= before - HARMLESS
+    assert after_an_epoch(original, 0.3, data.train, data.val, data.inputs) < before - 0.5
+    for rates, right in (((1.0, 0.3, 1e-3, 1e-4), 1e-3), ((0.3, 0.1), 0.1)):  # the last one where none will do
+        monkeypatch.setattr(relearning, "RATES", rates)
+        assert harmless_rate(original, data.train, data.val, data.inputs) == right
+
+
+def test_an_epoch_is_that_of_relearning(original, data, judged):
+    slow = relearn(original, data.train, judged, (CLASS,), data.inputs, goal=2, epochs=1, lr=3e-3, seed=2).accuracy[1]
+    assert after_an_epoch(original, 3e-3, data.train, judged, data.inputs, seed=2) == slow
 
 
 def test_without_pictures_of_the_class(original, data):
