@@ -4,10 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import prune
 
 from wfviz.backbones import CNN, build
 from wfviz.errors import WfvizError
 from wfviz.filtering.choice import choose_layers, find_head, norms_behind
+from wfviz.methods.svd import projectable
 from wfviz.specs import BackboneSpec
 
 
@@ -37,6 +39,22 @@ def test_projections_where_there_is_attention(names):
 
 def test_every_qkv_of_a_vit():
     assert choose_layers(backbone("vit_micro"), 10) == tuple(f"blocks.{i}.attn.qkv" for i in range(4))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("hook", [nn.utils.weight_norm, nn.utils.spectral_norm, lambda m: prune.random_unstructured(m, "weight", 0.5)], ids=["norm", "spectral", "prune"])
+def test_a_weight_that_is_made_anew_at_every_call_is_not_gated(hook):
+    """What `bake` folds into it would be overwritten."""
+    net = nn.Sequential(hook(nn.Conv2d(3, 4, 1)), nn.Conv2d(4, 5, 1), nn.Flatten(), nn.Linear(5, 10))
+    assert choose_layers(net, 10) == ("1",)
+    assert set(projectable(net)) == {"1", "3"}
+
+
+def test_a_stem_before_linear_layers_says_nothing():
+    net = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Flatten(), *(nn.Linear(4, 4) for _ in range(4)), nn.Linear(4, 10))
+    with pytest.raises(WfvizError, match="1 convolutions beside 4 hidden linear layers.*--layers"):
+        choose_layers(net, 10)
+    assert choose_layers(net, 10, ("3", "4")) == ("3", "4")
 
 
 def test_hidden_linear_layers_where_there_is_nothing_else():

@@ -13,11 +13,16 @@ PROJECTIONS = {
     "qkv", "q", "k", "v", "kv", "query", "key", "value", "to_q", "to_k", "to_v", "to_kv", "to_qkv",
     "q_proj", "k_proj", "v_proj", "qkv_proj",
 }
+EDGE = 3  # times as many linear layers as convolutions: these are only the way in, as of a transformer without projections of its own
 
 
 def is_gateable(module: nn.Module) -> bool:
-    """A convolution or linear layer whose output is linear in its stored weight, filter by filter."""
-    return type(module) in (nn.Conv2d, nn.Linear) or type(module).__name__ == "Conv2dSame"
+    """A convolution or linear layer whose output is linear in its stored weight, filter by filter.
+
+    Not one whose weight is made anew at every call, by `weight_norm`, `spectral_norm` or `prune`: what is folded into it would be lost.
+    """
+    known = type(module) in (nn.Conv2d, nn.Linear) or type(module).__name__ == "Conv2dSame"
+    return known and isinstance(module.weight, nn.Parameter)
 
 
 def find_head(backbone: nn.Module, n_classes: int) -> str:
@@ -53,6 +58,11 @@ def choose_layers(backbone: nn.Module, n_classes: int, patterns: tuple[str, ...]
     found = projections or convolutions or linear
     if not found:
         raise WfvizError("the network has no convolution, attention projection or hidden linear layer to gate")
+    if found is convolutions and len(linear) > EDGE * len(convolutions):
+        raise WfvizError(
+            f"the network has {len(convolutions)} convolutions beside {len(linear)} hidden linear layers, so gating the former would say little; "
+            f"name the layers to gate, such as {linear[len(linear) // 2]!r} (layers, on the command line --layers)"
+        )
     return tuple(found)
 
 
