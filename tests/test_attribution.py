@@ -99,6 +99,13 @@ def test_the_network_is_left_as_it_was(net, x):
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
+def test_a_network_that_has_changed_is_looked_at_anew(net, x):
+    before = attribute(net, x, 1, "integrated_gradients", forget=3)
+    with torch.no_grad():
+        net.alpha_parameters()[0][3] -= 4
+    assert np.abs(before - attribute(net, x, 1, "integrated_gradients", forget=3)).max() > 1e-3
+
+
 def test_threads_do_not_disturb_each_other(net, x):
     wanted = [(method, forget) for method in methods(net) for forget in (None, 3, 7)] * 2
     alone = [attribute(net, x, 3, method, forget) for method, forget in wanted]

@@ -118,6 +118,7 @@ def judged_as_by_hand(rows: dict) -> None:
         assert min(original["cka"].values()) == pytest.approx(1) and min(retrained["cka"].values()) < 0.99
         assert masked["cka"]["features"] == pytest.approx(1) and masked["probe"] == original["probe"]  # nothing changes inside
         assert original["relearn"]["epochs"] == 0 and retrained["relearn"]["accuracy"][0] == 0 and "relearn" not in masked
+        assert original["relearn"]["lr"] == retrained["relearn"]["lr"] == 1e-3  # the largest that harms no original
         assert original["bytes"] == 0 < masked["bytes"] < retrained["bytes"] and retrained["seconds"] > original["seconds"]
         assert retrained["map"]["labels"] == original["map"]["labels"] and len(original["map"]["x"]) == 200
     assert rows["zero_head", 3]["over_forgetting"] and not rows["logit_mask", 3]["over_forgetting"]
@@ -360,3 +361,32 @@ def test_the_list_of_methods(capsys):
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in methods.names()) and "steps=200" in printed
+
+
+PREPARED = """
+from wfviz.methods import method
+
+def once(model, data, spec, progress):
+    return model
+
+@method("prepared", "Prepared", source="a test", once=once)
+def unlearn(model, forget, data, spec, progress):
+    return model
+"""
+
+
+def test_a_rewritten_preparation_or_inner_method_is_done_again(tmp_path, runs):
+    """A row depends on more than the function that ends it."""
+    mine, prepared = PLUGIN.format(error="ValueError"), PREPARED
+    files = [tmp_path / "mine.py", tmp_path / "prepared.py"]
+    command = [*COMPARE, "--plugin", str(files[0]), "--plugin", str(files[1]), "--methods", "prepared,rum", "--set", "rum.inner=zero_head"]
+    command += ["--classes", "3", "--relearn", "0", "--out", str(tmp_path / "out")]
+    for first, second, times in (
+        (mine, prepared, (1, 1)), (mine, prepared, (1, 1)),
+        (mine.replace("spec.factor", "0"), prepared, (1, 2)),
+        (mine.replace("spec.factor", "0"), prepared.replace("return model\n\n", "return model.eval()\n\n"), (2, 2)),
+    ):  # fmt: skip
+        files[0].write_text(first)
+        files[1].write_text(second)
+        assert main(command) == 0 and all(row["state"] == "done" for row in compared(tmp_path / "out")["rows"])
+        assert (runs.count(("prepared", 3)), runs.count(("rum", 3))) == times

@@ -86,6 +86,8 @@ def test_photographs_fit_and_come_back():
     inputs = InputSpec(3, 12, (0.0,) * 3, (1.0,) * 3)
     one, again, other = (photographs(inputs, 30, seed) for seed in (0, 0, 1))
     assert one.pixels.shape == (30, 3, 12, 12) and torch.equal(one.pixels, again.pixels) and not torch.equal(one.pixels, other.pixels)
+    large = photographs(InputSpec(3, 224, (0.0,) * 3, (1.0,) * 3), 60).pixels
+    assert len({one.numpy().tobytes() for one in large}) == 60  # not the same few crops again
     assert photographs(InputSpec(1, 640, (0.0,), (1.0,)), 2).pixels.shape == (2, 1, 640, 640)
 
 

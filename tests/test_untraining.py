@@ -257,6 +257,16 @@ def test_other_settings_are_not_resumed(fresh, digits, tmp_path, monkeypatch):
     assert about["step"] == 3 and {key.partition(".")[0] for key in tensors} == {"now", "best"}
 
 
+def test_a_frozen_network_learns_as_one_that_is_not(fresh, digits, tmp_path):
+    """One that was loaded is frozen."""
+    spec, found = UntrainSpec(steps=2, batch_size=20), []
+    for name, net in (("new", fresh()), ("loaded", fresh().requires_grad_(False))):
+        (tmp_path / name).mkdir()
+        untrain(net, digits, spec, tmp_path / name, make_accelerator("cpu"), show=False)
+        found.append(torch.cat([a.detach().flatten() for a in net.alphas().values()]))
+    assert torch.equal(*found) and len(found[0].unique()) > 1
+
+
 def test_epochs_and_evaluations_are_counted_in_steps(fresh, digits, tmp_path, monkeypatch):
     monkeypatch.setattr(untraining, "validate", lambda *_: {"loss": 1.0, "acc_r": 0.0, "acc_f": 0.0})
     spec = UntrainSpec(epochs=1.5, batch_size=10, evaluate_every=0)

@@ -9,7 +9,6 @@ that is still in training.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -35,7 +34,7 @@ from wfviz.specs import BackboneSpec, PretrainSpec
 from wfviz.training import Log
 
 ROWS, MODELS = "rows", "models"
-MEASURES = 1  # raised when the same network would be judged differently: older rows are then done again
+MEASURES = 2  # raised when the same network would be judged differently: older rows are then done again
 REFERENCE = "retrain"
 
 
@@ -161,17 +160,18 @@ class _Bench:
         return self.folder / ROWS / f"{method.name}-{c}-{seed}-{self._key(self._spec(method, seed), c, self.world, beside)}.json"
 
     def _measured(self, method: Method, spec: MethodSpec, c: int, progress: Progress) -> dict:
-        once = self._once(method, spec, progress)
+        once, making, judging = self._once(method, spec, progress), lambda part: progress(part / 2), lambda part: progress((1 + part) / 2)
         if method.name == REFERENCE:
-            model, seconds = self._reference(spec.seed, c, progress)
+            model, seconds = self._reference(spec.seed, c, making)
         else:
             start = time.monotonic()
-            model = method.run(self.origin.model, (c,), self.data, spec, progress, once[0])
+            model = method.run(self.origin.model, (c,), self.data, spec, making, once[0])
             seconds = time.monotonic() - start
         size = sum(t.numel() * t.element_size() for t in model.state_dict().values())
         stored = method.stored(once[0] if once[0] is not None else model, self.data) if method.stored else size
         retrained = model if method.name == REFERENCE else self._retrained(spec.seed, c, progress)
-        found = self.judge.judge(model, (c,), retrained, relearned=method.relearns, shadows=self._shadows(spec.seed, c, progress))
+        shadows = self._shadows(spec.seed, c, progress)
+        found = self.judge.judge(model, (c,), retrained, relearned=method.relearns, shadows=shadows, progress=judging)
         return {"seconds": round(seconds, 3), "once_seconds": round(once[1], 3), "bytes": stored, **found}
 
     def _once(self, method: Method, spec: MethodSpec, progress: Progress) -> tuple[object, float]:
@@ -235,7 +235,7 @@ class _Bench:
         return self.folder / MODELS / f"{spec.method}-{c}-{spec.seed}-{self._key(spec, c, self.world[1:3])}.safetensors"
 
     def _save(self, path: Path, model: nn.Module, seconds: float) -> None:
-        tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()} | {"seconds": torch.tensor(seconds)}
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()} | {"seconds": torch.tensor(seconds)}
         write_atomically(path, lambda temporary: save_file(tensors, temporary))
 
     def _load(self, path: Path) -> tuple[nn.Module | None, float]:
@@ -253,13 +253,5 @@ class _Bench:
     def _key(self, spec: MethodSpec, c: int, world: list, beside: str = "") -> str:
         method = self.chosen[spec.method]
         more = [method.depends(spec)] if method.depends else []
-        text = json.dumps([world, spec.digest(), _source(method), c, beside, *more])
+        text = json.dumps([world, spec.digest(), method.text, c, beside, *more])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _source(method: Method) -> str:
-    """The text of a method's own function: a method that was rewritten is another one."""
-    try:
-        return inspect.getsource(method.unlearn)
-    except OSError:
-        return ""

@@ -69,7 +69,8 @@ def photographs(inputs: InputSpec, number: int, seed: int = 0) -> Pictures:
     for _ in range(number):
         photo = photos[int(torch.randint(len(photos), (1,), generator=draw))]
         longest = min(photo.shape[2:])
-        side = int(torch.randint(min(inputs.size, longest), longest // 2 + 1, (1,), generator=draw)) if inputs.size < longest // 2 else longest
+        least, most = (inputs.size, longest // 2) if inputs.size < longest // 2 else (longest // 2, longest)  # larger pictures are scaled up
+        side = int(torch.randint(least, most + 1, (1,), generator=draw))
         top, left = (int(torch.randint(room - side + 1, (1,), generator=draw)) for room in photo.shape[2:])
         crops.append(_fitted(photo[:, :, top : top + side, left : left + side], inputs))
     return Pictures(torch.cat(crops), torch.zeros(number, dtype=torch.int64))

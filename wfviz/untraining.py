@@ -114,6 +114,8 @@ def untrain(
     every = spec.evaluate_every or max(1, per_epoch // 5)
     net.to(memory_format=torch.channels_last)  # up to 1.6 times as fast
     alphas = net.alphas()
+    for alpha in alphas.values():
+        alpha.requires_grad_(True)  # a network that was loaded is frozen
     opt = optimizer(spec.optimizer, list(alphas.values()), spec.lr)
     step, seconds, best = 0, 0.0, {"loss": float("inf"), "step": 0}
     kept = {k: a.detach().clone() for k, a in alphas.items()}

@@ -1,6 +1,7 @@
 """What is taken at a layer, against the layer computed by hand, on networks of every kind."""
 
 import pytest
+import timm
 import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
@@ -36,7 +37,7 @@ def kind(request):
 def test_every_kind_of_network_one_picture_at_a_time(kind):
     """Mean over space or tokens of what the layer puts out for that picture alone."""
     net, pictures, inputs = kind
-    layers = layers_of(net, C)
+    layers = layers_of(net, C, normalize(pictures.pixels[:1], inputs))
     found = features(net, pictures, inputs, layers, C, batch_size=3)
     assert list(found) == [*layers, "logits"] and len(layers) <= 6 and layers[-1] == "features"
     assert not net.training
@@ -71,12 +72,22 @@ def test_the_features_of_a_convolutional_head_are_the_mean_over_space():
 
 
 def test_which_layers():
-    cnn, vit, resnet = (make(name, 8)[0] for name in ("cnn", "vit_micro", "resnet18"))
-    assert layers_of(cnn, C) == ("conv1", "conv2", "fc1", "fc2", "features")
-    assert layers_of(cnn, C, most=3) == ("conv1", "fc2", "features") and layers_of(cnn, C, most=1) == ("features",)
-    assert layers_of(vit, C) == (*(f"blocks.{i}.attn.qkv" for i in range(4)), "features")
-    chosen = layers_of(resnet, C)
+    (cnn, *of_cnn), (vit, *of_vit), (resnet, *of_resnet) = (make(name, 8) for name in ("cnn", "vit_micro", "resnet18"))
+    x, y, z = (normalize(pictures.pixels[:1], inputs) for pictures, inputs in (of_cnn, of_vit, of_resnet))
+    assert layers_of(cnn, C, x) == ("conv1", "conv2", "fc1", "fc2", "features")
+    assert layers_of(cnn, C, x, most=3) == ("conv1", "fc2", "features") and layers_of(cnn, C, x, most=1) == ("features",)
+    assert layers_of(vit, C, y) == (*(f"blocks.{i}.attn.qkv" for i in range(4)), "features")
+    chosen = layers_of(resnet, C, z)
     assert len(chosen) == 6 and chosen[0] == "conv1" and chosen[-2] == "layer4.1.conv2"
+
+
+def test_a_network_that_only_reads_the_weights_of_its_projections():
+    """BEiT never calls its qkv: it is looked at elsewhere."""
+    net = timm.create_model("beit_base_patch16_224", img_size=16, patch_size=8, embed_dim=24, depth=2, num_heads=2, num_classes=C).eval()
+    _, pictures, inputs = make("swin", 16)
+    layers = layers_of(net, C, normalize(pictures.pixels[:1], inputs))
+    assert len(layers) == 6 and not any(name.endswith("qkv") for name in layers)
+    assert features(net, pictures, inputs, layers, C)["features"].shape == (N, 24)
 
 
 def test_a_layer_that_is_not_there_or_takes_no_part_is_told():

@@ -62,3 +62,10 @@ def test_the_curve_is_that_of_the_strongest_attack(monkeypatch):
     curve = attack["curve"]
     assert attack["lira"] > 0.9 and curve["attack"] == "lira"
     assert np.trapezoid(curve["tpr"], curve["fpr"]) == pytest.approx(attack["lira"], abs=1e-3)
+
+
+def test_what_takes_long_is_told(judge):
+    parts: list[float] = []
+    judge.relearn_epochs = 2
+    judge.judge(judge.original, (3,), progress=parts.append)
+    assert len(parts) > 2 and parts == sorted(parts) and parts[-1] == 1

@@ -36,6 +36,8 @@ def compare(args: argparse.Namespace) -> int:
     comparing.check(comparing.Plan(names, tuple(forget), seeds, settings=settings))
     backbone = backbone_of(args, data)
     accelerator = make_accelerator(args.device, args.precision)
+    if accelerator.num_processes > 1:
+        raise WfvizError("compare runs in one process; start it without accelerate launch, one --out for every part of the methods or classes")
     if not args.source:
         spec = PretrainSpec(seed=args.seed, precision=args.precision)
         _, about = pretrained(args, data, backbone, spec, source, accelerator, resume=again)

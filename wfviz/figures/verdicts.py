@@ -139,7 +139,7 @@ def told(own: Evidence, beside: dict[str, Evidence], worst: str = "") -> Verdict
             answer, more = UNKNOWN, " Of the original, which has seen them, it tells hardly more than of the retrained network, so it cannot tell."
     which = f"At {worst}, the worst class of {own.title}, the" if worst else "The"
     said = f"{own.auc:.2f}" if np.isfinite(own.auc) else "–"
-    words = f"{which} strongest attack reaches an AUC of {said}, chance is 0.50{_beside(own, beside, 'auc', lambda one: f'{one.auc:.2f}')}.{more}"
+    words = f"{which} strongest attack reaches an AUC of {said}, one that guesses about 0.50{_beside(own, beside, 'auc', lambda one: f'{one.auc:.2f}')}.{more}"
     return Verdict(QUESTIONS["told"], answer, words)
 
 

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 import json
 import math
 import runpy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,6 +87,15 @@ class Method:
     relearns: bool = True  # False where relearning says nothing, as what was done is lifted at once
     took: Callable[[object], float | None] | None = None
     depends: Callable[[MethodSpec], str] | None = None  # what a result depends on beside the settings: rows are cached by it
+
+    @property
+    def text(self) -> str:
+        """The source of the method's own functions, as far as it can be read: a method that was rewritten is another one."""
+        found = ""
+        for function in (self.unlearn, self.once):
+            with suppress(OSError, TypeError):  # typed in by hand; no function, but something that can be called
+                found += inspect.getsource(function)
+        return found
 
     def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, /, **changes) -> MethodSpec:
         """The method's settings with some of them changed; WfvizError names the nearest of those there are, and says what a value has to be."""

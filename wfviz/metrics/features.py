@@ -18,17 +18,28 @@ PENULTIMATE = "features"  # the input of the head
 LOGITS = "logits"
 
 
-def layers_of(model: nn.Module, n_classes: int, most: int = 6) -> tuple[str, ...]:
+def layers_of(model: nn.Module, n_classes: int, x: Tensor, most: int = 6) -> tuple[str, ...]:
     """Names of at most `most` places to look at, in order of depth; the last is "features", the input of the head.
 
-    The others are evenly spaced among the layers that can be gated, first and last included: the attention
-    projections where there are any, else all convolutions and hidden linear layers.
+    The others are evenly spaced among the layers that can be gated and are called for `x`, pictures as the network takes
+    them, first and last included: the attention projections where there are any, else all convolutions and hidden linear layers.
     """
-    head = find_head(model, n_classes)
-    able = [name for name, module in model.named_modules() if is_gateable(module) and name != head]
+    head, taken = find_head(model, n_classes), _called(model, x)
+    able = [name for name, module in model.named_modules() if is_gateable(module) and name != head and name in taken]
     able = [name for name in able if name.rpartition(".")[2] in PROJECTIONS] or able
     places = np.linspace(0, len(able) - 1, min(len(able), max(0, most - 1))).round().astype(int)
     return (*(able[i] for i in places), PENULTIMATE)
+
+
+@torch.no_grad()
+def _called(model: nn.Module, x: Tensor) -> set[str]:
+    """Names of the modules that a forward pass calls; some networks only read the weights of theirs."""
+    found: set[str] = set()
+    with ExitStack() as hooks:
+        for name, module in model.named_modules():
+            hooks.callback(module.register_forward_pre_hook(lambda _module, _given, name=name: found.add(name)).remove)
+        model.eval()(x)
+    return found
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ direction and its ideal stand in the module that it comes from.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -22,13 +23,15 @@ from wfviz.metrics.features import features, layers_of
 from wfviz.metrics.maps import FeatureMap
 from wfviz.metrics.privacy import attacks, curve, lira
 from wfviz.metrics.probe import probe
-from wfviz.metrics.relearning import relearn
+from wfviz.metrics.relearning import harmless_rate, relearn
 from wfviz.metrics.zrf import zrf
+from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec
 
 TRAIN = 5_000  # random training pictures that are classified
 PROBED = 2_000  # of them a linear probe is fitted on, and as many test pictures it is judged on
 COMPARED = 1_000  # test pictures for CKA
+TRIED = 1_000  # validation pictures by which the rate of relearning is chosen
 ATTACKED = 1_000  # pictures of the forget set among those, and of the same classes from the test split, at most
 FEWEST = 200  # members below which they are taken from the whole training split
 OVER = 0.02  # retained accuracy lost beyond which forgetting has gone too far
@@ -42,7 +45,8 @@ class Judge:
 
     def __init__(self, original: nn.Module, data: Data, backbone: BackboneSpec, *, relearn_epochs: int = 100, seed: int = 0):
         self.original, self.data, self.backbone, self.relearn_epochs, self.seed = original, data, backbone, relearn_epochs, seed
-        self.layers = layers_of(original, len(data.classes))
+        one = normalize(data.test.take(torch.tensor([0])), data.inputs).to(next(original.parameters()).device)
+        self.layers = layers_of(original, len(data.classes), one)
         self.train = data.train.sample(TRAIN, seed)
         self._kept: tuple[nn.Module, dict[str, Tensor]] | None = None
         shuffled = torch.Generator().manual_seed(seed)  # folders list their pictures class by class
@@ -51,13 +55,17 @@ class Judge:
 
     def judge(
         self, model: nn.Module, forget: tuple[int, ...], retrained: nn.Module | None = None, *,
-        relearned: bool = True, shadows: Sequence[nn.Module] = (),
+        relearned: bool = True, shadows: Sequence[nn.Module] = (), progress: Callable[[float], None] = lambda part: None,
     ) -> dict:
         """The measured part of a row of a comparison (`wfviz.comparing`), ready for JSON; what too few pictures do not allow is left out.
 
         relearned: also the relearn time. shadows: two networks or more that never saw the classes, for LiRA.
+        progress: the part done, in [0, 1].
         """
-        test, train = self._seen(model, self.data.test), self._seen(model, self.train)
+        test = self._seen(model, self.data.test)
+        progress(0.2)
+        train = self._seen(model, self.train)
+        progress(0.3)
         reference = self._beside(retrained) if retrained is not None else None
         splits = {"test": self._counts(test, self.data.test, forget), "train": self._counts(train, self.train, forget)}
         kept = [c for c in range(len(self.data.classes)) if c not in forget]
@@ -76,7 +84,7 @@ class Judge:
             "cka": self._cka(test, self.before),
             **({"cka_retrained": self._cka(test, reference)} if reference else {}),
             "map": self.map.points(test[self.layers[-1]]),
-            **({"relearn": self._relearn(model, forget)} if self.relearn_epochs and relearned and gone.any() else {}),
+            **({"relearn": self._relearn(model, forget, lambda part: progress(0.4 + 0.6 * part))} if self.relearn_epochs and relearned and gone.any() else {}),
             "over_forgetting": splits["test"]["acc_r"] < self._least(reference, forget) - OVER,
         }
         return _plain(row)
@@ -92,7 +100,12 @@ class Judge:
     def untrained(self) -> dict[str, Tensor]:
         """The same of the randomly initialised network that ZRF compares with."""
         torch.manual_seed(self.seed)
-        return self._seen(build(self.backbone).eval().to(next(self.original.parameters()).device), self.data.test)
+        return self._seen(build(replace(self.backbone, pretrained=False)).eval().to(next(self.original.parameters()).device), self.data.test)
+
+    @cached_property
+    def relearn_lr(self) -> float:
+        """One rate of relearning for all networks, that the original survives."""
+        return harmless_rate(self.original, self.data.train, self.data.val.sample(TRIED, self.seed), self.data.inputs, seed=self.seed)
 
     @cached_property
     def map(self) -> FeatureMap:
@@ -158,13 +171,14 @@ class Judge:
         some = self.some[:COMPARED]
         return {layer: linear_cka(seen[layer][some], other[layer][some]) for layer in self.layers}
 
-    def _relearn(self, model: nn.Module, forget: tuple[int, ...]) -> dict:
+    def _relearn(self, model: nn.Module, forget: tuple[int, ...], progress: Callable[[float], None]) -> dict:
         gone = of_classes(self.data.test, forget)
         judged = self.data.test.subset(gone.nonzero()[:, 0])
         right = (self.before["logits"].argmax(1) == self.data.test.labels.cpu())[gone.cpu()]
         goal = int(right.sum()) / len(right)  # as `relearn` counts, to the last bit
-        found = relearn(model, self.data.train, judged, forget, self.data.inputs, goal=goal, epochs=self.relearn_epochs, seed=self.seed)
-        return {"epochs": found.epochs, "goal": goal, "accuracy": [round(a, 4) for a in found.accuracy]}
+        how = {"epochs": self.relearn_epochs, "lr": self.relearn_lr, "seed": self.seed, "progress": progress}
+        found = relearn(model, self.data.train, judged, forget, self.data.inputs, goal=goal, **how)
+        return {"epochs": found.epochs, "goal": goal, "lr": self.relearn_lr, "accuracy": [round(a, 4) for a in found.accuracy]}
 
 
 def _plain(value: object) -> object:
