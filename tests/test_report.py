@@ -12,6 +12,7 @@ import pytest
 from wfviz import checkpoints
 from wfviz.errors import WfvizError
 from wfviz.figures.style import percent
+from wfviz.files import write_json
 from wfviz.metrics.accuracy import acc_f, acc_r
 from wfviz.report import make_report
 
@@ -72,7 +73,17 @@ def test_it_begins_with_what_was_forgotten(report):
         assert f"random {curves.auc('deletion', 'random')[:, c].mean():.3f}" in part
     assert "were forgotten together" not in make_report(SHIPPED, (3,))
     assert "report checkpoints/digits-cnn --forget 3,5 --out report.html" in told and "--forget" not in report
-    assert "evaluate checkpoints/digits-cnn --split train --limit 10000" in told  # as the round evaluated it, from where its folder lies
+    assert "evaluate checkpoints/digits-cnn --split test --curves 50\n" in told and "evaluate checkpoints/digits-cnn --split train\n" in told
+
+
+def test_its_commands_evaluate_as_it_was_evaluated(tmp_path):
+    """Not as the command that made the network did, and where it lies now."""
+    folder = tmp_path / "again"
+    shutil.copytree(SHIPPED, folder)
+    card = checkpoints.read_card(folder)
+    card["metrics"]["test"]["pictures"], card["curves"]["per_class"] = 50, 2
+    write_json(folder / checkpoints.CARD, card)
+    assert f"evaluate {folder} --split test --limit 50 --curves 2\n" in make_report(folder)
 
 
 def test_nobody_is_hit_where_nobody_loses(tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -303,7 +304,7 @@ def _brought(card: dict, folder: str | Path) -> torch.nn.Module:
     there = source and (Path(source) / CARD).exists() and read_card(source).get("backbone_included", True)
     if not there:
         how = " && ".join(commands({**card, "command": None})) or "python -m wfviz pretrain"
-        raise WfvizError(f"{folder} holds the gates but not the backbone; `{how}` brings it")
+        raise WfvizError(f"{folder} holds the gates but not the backbone; `{how}` brings it, with as many threads on a like processor")
     return _the_same(load_backbone(source, spec), card, folder, source)
 
 
@@ -361,5 +362,6 @@ def _compare(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor],
 
 
 def _untrain_first(card: dict, folder: str | Path) -> str:
-    data, name = card.get("data", {}).get("dataset", "D"), card["backbone"].get("name", "B")
-    return f"; learn them with: python -m wfviz untrain --dataset {data} --backbone {name} --from {folder} --out DIR"
+    data, name, size = card.get("data", {}).get("dataset", "D"), card["backbone"].get("name", "B"), (card.get("inputs") or {}).get("size")
+    more = f" --image-size {size}" if size and Path(data).is_dir() else ""
+    return f"; learn them with: python -m wfviz untrain --dataset {shlex.quote(data)} --backbone {name}{more} --from {shlex.quote(str(folder))} --out DIR"

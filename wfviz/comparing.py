@@ -90,6 +90,7 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     A method that fails is told in its row and the rest goes on. Ctrl-C ends it; the same call goes on from there.
     """
     chosen = check(plan)
+    (folder / ROWS).mkdir(parents=True, exist_ok=True)
     judge = Judge(origin.model, data, origin.backbone, relearn_epochs=plan.relearn_epochs)
     bench = _Bench(plan, origin, data, folder, judge, chosen)
     order = sorted(chosen, key=lambda name: name != REFERENCE)  # the others are judged beside it

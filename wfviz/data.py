@@ -24,7 +24,7 @@ from wfviz.specs import InputSpec
 
 VALIDATION = 0.1  # of the training pictures, at most 5,000
 IN_MEMORY = 4 << 30  # bytes up to which an image folder is kept as one tensor
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
 MNIST_STATISTICS = ((0.1307,), (0.3081,))
 CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))

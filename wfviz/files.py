@@ -18,6 +18,8 @@ os.umask(_UMASK)
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """`write(temporary path)`, fsync, rename to `path`; on any error the old file stays and nothing is left."""
+    if path.is_dir():
+        raise WfvizError(f"{path} is a folder; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:

@@ -6,11 +6,9 @@ Everything comes from the checkpoint's own files, so whoever holds the folder ca
 from __future__ import annotations
 
 import html
-import io
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stderr
 from datetime import datetime, timezone
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -24,7 +22,6 @@ from wfviz.figures.style import called, percent, points
 from wfviz.metrics.accuracy import Evaluation, acc_f, acc_r, per_class_accuracy
 from wfviz.metrics.curves import Curves
 from wfviz.relations import top_filters
-from wfviz.runs import evaluations
 
 MOST_CELLS = 30  # classes up to which matrices are printed whole
 ORDER_STYLES = {"gates": ("after", ""), "activation": ("quiet", "6 3"), "weight norm": ("quiet", "2 3"), "random": ("quiet", "")}
@@ -215,12 +212,10 @@ def _curves(curves: Curves | None, folder: str | Path) -> Iterable[str]:
 
 def _making(card: dict, folder: str | Path, forgotten: Sequence[int]) -> Iterable[str]:
     made, where = checkpoints.commands(card), str(folder)
-    words = _words(made[-1])[3:] if made else []  # after python -m wfviz
-    if words[:1] == ["untrain"] and "--out" in words[:-1]:
-        where = words[words.index("--out") + 1]
-        checks = _checks(tuple(words), where)
-    else:
-        checks = [["evaluate", where]]
+    words = _words(made[-1]) if made else []
+    if "--out" in words[:-1] and Path(words[words.index("--out") + 1]).name == Path(where).name:
+        where = words[words.index("--out") + 1]  # as it was called, not where it lies now
+    checks = _checks(card, where)
     names = [str(c) for c in card["classes"]]
     chosen = ",".join(str(c) if "," in names[c] else names[c] for c in forgotten)
     checks.append(["report", where, *(["--forget", chosen] if forgotten else []), "--out", "report.html"])
@@ -239,13 +234,14 @@ def _words(command: str) -> list[str]:
         return []
 
 
-def _checks(words: tuple[str, ...], where: str) -> list[list[str]]:
-    """What evaluates the network again; without the settings of its command where this version does not know it."""
-    try:
-        with redirect_stderr(io.StringIO()):
-            return evaluations(words, Path(where))
-    except SystemExit:
-        return [["evaluate", where]]
+def _checks(card: dict, where: str) -> list[list[str]]:
+    """What evaluates the network again as it was evaluated."""
+    checks = []
+    for split, found in (card.get("metrics") or {}).items():
+        limit = ["--limit", str(found["pictures"])] if found["pictures"] < found.get("of", found["pictures"]) else []
+        points = ["--curves", str((card.get("curves") or {}).get("per_class", 0))] if split == "test" else []
+        checks.append(["evaluate", where, "--split", split, *limit, *points])
+    return checks or [["evaluate", where]]
 
 
 # --- pieces -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from wfviz import checkpoints, untraining
 from wfviz.backbones import build
@@ -16,6 +17,7 @@ from wfviz.commands import training
 from wfviz.commands.shared import plain_network
 from wfviz.data import load_data
 from wfviz.errors import WfvizError
+from wfviz.files import write_json
 from wfviz.filtering import WFNet
 from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec
@@ -172,3 +174,37 @@ def test_a_network_that_does_not_know_its_pictures(tmp_path, capsys):
     spec = BackboneSpec("cnn", 10, 1, 8)
     WFNet(build(spec), 10).save(tmp_path / "wf", {"backbone": asdict(spec), "data": {"dataset": "digits"}})
     assert main(["evaluate", str(tmp_path / "wf"), "--device", "cpu"]) == 2 and "InputSpec" in capsys.readouterr().err
+
+
+def test_one_folder_has_many_names(tmp_path, monkeypatch):
+    """Pictures that were held out stay so, however their folder is spelt."""
+    monkeypatch.chdir(tmp_path)
+    for split, n in (("train", 12), ("val", 3)):
+        for name in "ab":
+            (tmp_path / "own" / split / name).mkdir(parents=True)
+            for i in range(n):
+                Image.new("L", (8, 8), i).save(tmp_path / "own" / split / name / f"{i}.gif")
+    words = ["--backbone", "cnn", "--image-size", "8", "--device", "cpu"]
+    assert main(["pretrain", "--dataset", "own", *words, "--epochs", "1", "--seed", "5", "--train-pictures", "10", "--out", "first"]) == 0
+    for spelt in ("own", "./own/", str(tmp_path / "own")):
+        out = f"wf{len(spelt)}"
+        assert main(["untrain", "--dataset", spelt, *words, "--from", "first", "--steps", "1", "--no-evaluate", "--out", out]) == 0
+        made = checkpoints.read_card(out)["data"]
+        assert (made["seed"], made["train_pictures"]) == (5, 10)
+
+
+def test_pictures_that_have_changed_are_not_those_of_the_card(tmp_path, capsys):
+    folder = tmp_path / "wf"
+    shutil.copytree(SHIPPED, folder)
+    card = checkpoints.read_card(folder)
+    write_json(folder / checkpoints.CARD, {**card, "digests": {**card["digests"], "data": "0" * 64}})
+    before = files(folder)
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 2 and "have changed since" in capsys.readouterr().err and files(folder) == before
+
+
+def test_info_says_what_is_not_done(tmp_path, capsys):
+    assert main([*UNTRAIN, "--from", str(SHIPPED), "--out", str(tmp_path / "wf")]) == 0
+    card = checkpoints.read_card(tmp_path / "wf")
+    for state, said in (("done", 0), ("interrupted", 1)):
+        write_json(tmp_path / "wf" / checkpoints.CARD, {**card, "untraining": {**card["untraining"], "state": state}})
+        assert main(["info", str(tmp_path / "wf")]) == 0 and capsys.readouterr().out.count("interrupted; the last command with --resume goes on") == said

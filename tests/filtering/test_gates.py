@@ -99,3 +99,8 @@ def test_a_selection_is_seen_inside_only_and_survives_errors():
         thread.join()
         assert seen == [None]
     assert gates.current() is None
+
+
+def test_a_class_is_found_however_its_accents_are_stored():
+    """Some systems store ü as one sign, some as two."""
+    assert gates.class_index("B\u00e4r", ["Hund", "Ba\u0308r"]) == gates.class_index("Ba\u0308r", ["Hund", "B\u00e4r"]) == 1

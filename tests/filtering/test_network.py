@@ -236,6 +236,12 @@ def test_only_a_class_or_several_can_be_baked(forget):
         WFNet(small(), 3).bake(forget)
 
 
+def test_transform_gives_what_a_network_in_half_precision_takes(net):
+    half = copy.deepcopy(net).to(torch.bfloat16)
+    x = half.transform(np.zeros((8, 8), dtype=np.uint8))
+    assert x.dtype == torch.bfloat16 and half(x[None]).dtype == torch.bfloat16
+
+
 def test_transform_gives_what_the_network_takes(net):
     picture = (np.arange(64, dtype=np.uint8) * 4).reshape(8, 8)
     tensor = net.transform(picture)

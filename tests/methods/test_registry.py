@@ -1,5 +1,6 @@
 """What a user may get wrong is told in one sentence; a method of one's own works like any other."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -123,6 +124,18 @@ def test_a_plugin_works_like_any_other(own, tmp_path, original, few):
     changed = torch.zeros(10).index_fill(0, torch.tensor([2, 7]), 50.0)
     torch.testing.assert_close(out.fc3.bias, bias - changed)
     assert torch.equal(original.fc3.bias, bias)
+
+
+def test_a_plugin_may_import_what_lies_beside_it(own, tmp_path, monkeypatch):
+    """And another text anywhere in it makes it another method."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_mine.py").write_text("SCALE = 1")
+    texts = []
+    for scale in ("SCALE", "2 * SCALE"):
+        (tmp_path / "mine.py").write_text(f"from beside_mine import SCALE\nFACTOR = {scale}\n{PLUGIN}")
+        methods.load_plugin(tmp_path / "mine.py")
+        texts.append(methods.get("my_own").text)
+    assert texts[0] != texts[1] and "FACTOR" in texts[0] and methods.get("salun").text.startswith("@method")
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,13 @@ def results(args: argparse.Namespace) -> int:
 
 def _comparison(args: argparse.Namespace) -> Path:
     """The folder of a comparison."""
+    from wfviz import comparing
+
     folder = Path(args.out)
     if (folder / checkpoints.CARD).exists():
         raise WfvizError(f"{folder} holds a checkpoint; choose another --out for the comparison")
+    if (folder / COMPARISON).exists() and not (folder / comparing.ROWS).is_dir() and not args.overwrite:
+        raise WfvizError(f"{folder} holds a comparison without the rows to go on from, made elsewhere; choose another --out, or replace it with --overwrite")
     check_writable(folder)
     return folder
 
@@ -124,3 +128,6 @@ def _compared(folder: Path) -> None:
     for line in table:
         said = [cell(line.scores[name], unit) for name, unit in (("Acc_r", "share"), ("Acc_f", "share"), ("time", "seconds"))]
         print(f"  {line.title:{width}} {said[0]:26} {said[1]:26} {said[2]:>16}" + (f"  {line.failed} failed" if line.failed else ""))
+    failed = {(row["title"], row.get("error", "")): found.classes[row["forget"]] for row in reversed(found.rows) if row["state"] == "failed"}
+    for (title, reason), name in reversed(failed.items()):
+        print(f"  {title}, {name}: {reason}")

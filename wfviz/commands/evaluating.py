@@ -31,6 +31,8 @@ def evaluate(args: argparse.Namespace) -> int:
     data = limited(data, known.get("train_pictures"), known.get("seed", 0))
     if data.classes != net.classes:
         raise WfvizError(f"{known.get('dataset')} has other classes than {args.folder} was made for")
+    if card["digests"].get("data", data.digest()) != data.digest():
+        raise WfvizError(f"the pictures of {known.get('dataset')} have changed since {args.folder} was made; put them back, or make it again")
     evaluated(net, data, Path(args.folder), args.split, args.limit, args.batch_size, accelerator)
     if args.split == "test":
         with_curves(net, data, Path(args.folder), args.curves, accelerator)

@@ -41,6 +41,9 @@ def info(args: argparse.Namespace) -> int:
         print(f"  network       not stored here, but in {card.get('backbone_from', 'a folder of its own')}")
     print(f"  gated layers  {len(card['layers'])}: {', '.join(card['layers'][:8])}{', ...' if len(card['layers']) > 8 else ''}")
     print("  made by       " + "\n                ".join(checkpoints.commands(card) or ["?"]))
+    for what in ("pretraining", "untraining"):
+        if (state := (card.get(what) or {}).get("state")) in ("started", "interrupted"):
+            print(f"  {what:12}  {state}; the last command with --resume goes on")
     print(f"  seed          {card.get('seed', '?')}")
     print(f"  weights       sha256 {card['digests'].get('weights')}")
     print(f"  data          sha256 {card['digests'].get('data', '?')}")

@@ -55,8 +55,13 @@ def _split(args: argparse.Namespace) -> tuple[int, int | None]:
     so that what was held out there stays so; else those that were asked for."""
     source = getattr(args, "source", None)
     known = (checkpoints.read_card(source).get("data") or {}) if source else {}
-    known = known if known.get("dataset") == args.dataset else {}
+    known = known if _same(known.get("dataset"), args.dataset) else {}
     return known.get("seed", args.seed), args.train_pictures or known.get("train_pictures")
+
+
+def _same(dataset: str | None, other: str) -> bool:
+    """Whether two names mean the same pictures; a folder has many."""
+    return dataset == other or (dataset is not None and Path(dataset).is_dir() and Path(dataset).resolve() == Path(other).resolve())
 
 
 def backbone_of(args: argparse.Namespace, data: Data, pretrained: bool = False) -> BackboneSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def untrain(args: argparse.Namespace) -> int:
     net = WFNet(plain, len(data.classes), spec.layers, classes=data.classes, inputs=data.inputs, alpha_start=spec.alpha_start)
     net.to(accelerator.device)
     card = {**card_of(args, data, backbone), "pretraining": made}
+    started = time.monotonic()
     quiet = spec.learn_from != SYNTHETIC or not accelerator.is_main_process
     with accelerator.autocast(), tqdm(total=100, desc="making pictures", unit="%", disable=quiet, dynamic_ncols=True) as bar:
         learned = learning_data(data, spec.learn_from, net.eval(), args.data_root, args.seed, lambda done: bar.update(round(100 * done) - bar.n))
@@ -82,8 +84,9 @@ def untrain(args: argparse.Namespace) -> int:
     _forget_states(args, folder)
     if accelerator.is_main_process and not resume:  # with the backbone in place, an interrupted run can go on alone
         checkpoints.save(net, folder, {**card, "untraining": {**asdict(spec), "state": untraining.STARTED}})
+    made_in = time.monotonic() - started
     about = untraining.untrain(net, learned, spec, folder, accelerator, resume=resume)
-    card["untraining"] = {**asdict(spec), **about}
+    card["untraining"] = {**asdict(spec), **about, **({"pictures_seconds": round(made_in, 1)} if spec.learn_from == SYNTHETIC else {})}
     net.requires_grad_(False).eval()
     if accelerator.is_main_process:
         if about["state"] == "interrupted":  # what goes on goes on exactly

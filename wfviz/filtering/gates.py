@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 import re
+import unicodedata
 from collections.abc import Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -92,8 +93,9 @@ def check_class(index: object, n_classes: int) -> int:
 
 def class_index(name: str | int, classes: Sequence[str]) -> int:
     """Index of a class given by name or number; WfvizError names the nearest."""
-    if isinstance(name, str) and name in classes:
-        return classes.index(name)
+    composed = [unicodedata.normalize("NFC", str(c)) for c in classes] if isinstance(name, str) else []  # ü as one sign or as two
+    if isinstance(name, str) and unicodedata.normalize("NFC", name) in composed:
+        return composed.index(unicodedata.normalize("NFC", name))
     if isinstance(name, str) and re.fullmatch("-?[0-9]+", name) is None:
         raise WfvizError(nearest(name, classes, "class"))
     return check_class(int(name) if isinstance(name, str) else name, len(classes))

@@ -180,7 +180,7 @@ class WFNet(nn.Module):
         """A PIL image or uint8 array [H, W] or [H, W, 3] as the network wants it: [channels, size, size]."""
         if self.inputs is None:
             raise WfvizError("this network does not know its input; give WFNet(..., inputs=InputSpec(...))")
-        return picture_to_tensor(picture, self.inputs).to(self.device)
+        return picture_to_tensor(picture, self.inputs).to(self.device, next(self.backbone.parameters()).dtype)
 
     def train(self, mode: bool = True) -> WFNet:
         """Only α ever trains: the backbone stays in eval mode."""

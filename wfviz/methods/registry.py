@@ -20,6 +20,7 @@ import inspect
 import json
 import math
 import runpy
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from wfviz.data import Data, forget_set, of_classes, retain_set  # noqa: F401  (
 from wfviz.errors import WfvizError, nearest
 from wfviz.specs import BackboneSpec, PretrainSpec
 
+PACKAGE = Path(__file__).parents[1]
 Progress = Callable[[float], None]  # called now and then with the part that is done, from 0 to 1
 
 
@@ -90,11 +92,16 @@ class Method:
 
     @property
     def text(self) -> str:
-        """The source of the method's own functions, as far as it can be read: a method that was rewritten is another one."""
+        """The source of the method's own functions, as far as it can be read: a method that was rewritten is another one.
+
+        Of a plugin the whole file: what its functions call lies there as well.
+        """
         found = ""
         for function in (self.unlearn, self.once):
             with suppress(OSError, TypeError):  # typed in by hand; no function, but something that can be called
-                found += inspect.getsource(function)
+                path = Path(inspect.getfile(function))
+                ours = PACKAGE in path.resolve().parents
+                found += inspect.getsource(function) if ours else path.read_text(encoding="utf-8")
         return found
 
     def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, /, **changes) -> MethodSpec:
@@ -190,10 +197,16 @@ def setting(text: str) -> tuple[str, dict]:
 
 
 def load_plugin(path: str | Path) -> tuple[str, ...]:
-    """Run a Python file that registers methods; returns their names. It is your own code: nothing guards it."""
+    """Run a Python file that registers methods; returns their names. It is your own code: nothing guards it.
+
+    It may import what lies beside it.
+    """
     before = dict(_registry)
     if not Path(path).is_file():
         raise WfvizError(f"there is no file {path}")
+    beside = str(Path(path).resolve().parent)
+    if beside not in sys.path:
+        sys.path.append(beside)
     try:
         runpy.run_path(str(path))
     except Exception as error:

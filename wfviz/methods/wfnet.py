@@ -46,14 +46,15 @@ def once(model, data, spec, progress):
 
 
 def stored(folder: str, model) -> WFNet:
-    """The WF-Net of a checkpoint, if it stands around `model`; `seconds` is what its round took."""
+    """The WF-Net of a checkpoint, if it stands around `model`; `seconds` is what its round took, with the making of its pictures."""
     card = checkpoints.read_card(folder)
     if card["digests"].get("backbone") != checkpoints.backbone_digest(model.state_dict()):
         raise WfvizError(f"{folder} does not stand around the original of this comparison; start both from the same network")
     if (card.get("untraining") or {}).get("state") not in ("done", "stopped early"):
         raise WfvizError(f"the round of {folder} has not come to its end; untrain with --resume first")
     net = checkpoints.load(folder, device_of(model), backbone=model)
-    net.seconds = (card.get("untraining") or {}).get("seconds")
+    made = card.get("untraining") or {}
+    net.seconds = made["seconds"] + made.get("pictures_seconds", 0) if "seconds" in made else None
     return net
 
 

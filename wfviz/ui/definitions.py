@@ -22,10 +22,10 @@ DEFINITIONS = {
     "test pictures. Lower is better, ideal: 0.",
     "ZRF": "One minus the Jensen-Shannon divergence to an untrained network, in nats, on the forgotten pictures. Higher is "
     "better, ideal: that of the retrained network.",
-    "relearn": "Epochs of training until the class is recognised as well as before. Higher is deeper, ideal: that of the "
+    "relearn": "Epochs of 500 pictures until the class is recognised as well as before. Higher is deeper, ideal: that of the "
     "retrained network.",
     "attack": "Area under the ROC curve of the strongest attack that tells training pictures of the forgotten class from test "
-    "pictures. Lower is better, ideal: 0.5 or that of the retrained network.",
+    "pictures. Lower is better, ideal: that of the retrained network. The strongest of several that guess is a little above 0.5.",
     "probe": "Share of the forgotten pictures that a linear classifier on the input of the head still finds. Lower is deeper, "
     "ideal: that of the retrained network.",
     "CKA": "Likeness of the features ahead of the head to those of the retrained network (linear centred kernel alignment). "
