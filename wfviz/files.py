@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,6 +17,21 @@ from wfviz.errors import WfvizError
 
 _UMASK = os.umask(0o022)  # can only be read by setting it
 os.umask(_UMASK)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process of this user writes to `folder` meanwhile; WfvizError where one does. Of a group of processes the first one asks."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    with open(Path(tempfile.gettempdir()) / f"wfviz-{os.getuid()}-{name}.lock", "w") as lock:  # not in the folder, which may never come to be
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WfvizError(f"another process is writing to {folder}; wait for it, or choose another --out") from None
+        yield
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

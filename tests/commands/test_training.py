@@ -17,7 +17,7 @@ from wfviz.commands import training
 from wfviz.commands.shared import plain_network
 from wfviz.data import load_data
 from wfviz.errors import WfvizError
-from wfviz.files import write_json
+from wfviz.files import alone, write_json
 from wfviz.filtering import WFNet
 from wfviz.pictures import normalize
 from wfviz.specs import BackboneSpec
@@ -208,3 +208,10 @@ def test_info_says_what_is_not_done(tmp_path, capsys):
     for state, said in (("done", 0), ("interrupted", 1)):
         write_json(tmp_path / "wf" / checkpoints.CARD, {**card, "untraining": {**card["untraining"], "state": state}})
         assert main(["info", str(tmp_path / "wf")]) == 0 and capsys.readouterr().out.count("interrupted; the last command with --resume goes on") == said
+
+
+def test_two_processes_do_not_write_to_one_folder(tmp_path, capsys):
+    words = [*UNTRAIN, "--from", str(SHIPPED), "--out", str(tmp_path / "wf")]
+    with alone(tmp_path / "wf"):
+        assert main(words) == 2 and "another process is writing to" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert main(words) == 0

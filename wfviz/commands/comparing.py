@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from wfviz import checkpoints, pretraining
-from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, plain_network, pretrained, words
+from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, plain_network, pretrained, words, writing
 from wfviz.comparisons import COMPARISON
 from wfviz.errors import WfvizError
 from wfviz.filtering.gates import class_index
@@ -15,6 +15,7 @@ from wfviz.specs import PretrainSpec
 from wfviz.training import make_accelerator
 
 
+@writing
 def compare(args: argparse.Namespace) -> int:
     from wfviz import comparing, methods  # scikit-learn takes a second: only those who compare wait for it
 

@@ -6,7 +6,9 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import wraps
 from pathlib import Path
 
 from torch import nn
@@ -14,10 +16,21 @@ from torch import nn
 from wfviz import checkpoints, pretraining, untraining
 from wfviz.data import Data, limited, load_data
 from wfviz.errors import WfvizError
+from wfviz.files import alone
 from wfviz.filtering import WFNet
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 
 INTERRUPTED = 130
+
+
+def writing(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """A command that writes to --out, one process at a time."""
+    @wraps(command)
+    def run(args: argparse.Namespace) -> int:
+        with alone(Path(args.out)):
+            return command(args)
+
+    return run
 
 
 def run_folder(args: argparse.Namespace, *states: str) -> Path:

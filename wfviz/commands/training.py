@@ -12,7 +12,7 @@ from tqdm import tqdm
 from wfviz import checkpoints, pretraining, untraining
 from wfviz.backbones import build, pretrained_inputs
 from wfviz.commands.evaluating import accuracy_table, evaluate, evaluated, with_curves
-from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, plain_network, pretrained, run_folder
+from wfviz.commands.shared import backbone_of, card_of, data_of, interrupted, plain_network, pretrained, run_folder, writing
 from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
@@ -22,6 +22,7 @@ from wfviz.substitutes import SYNTHETIC, check_source, learning_data
 from wfviz.training import make_accelerator
 
 
+@writing
 def pretrain(args: argparse.Namespace) -> int:
     folder = run_folder(args, pretraining.STATE)
     if args.source and Path(args.source).resolve() == folder.resolve():
@@ -41,6 +42,7 @@ def pretrain(args: argparse.Namespace) -> int:
     return interrupted(args) if about["state"] == "interrupted" else 0
 
 
+@writing
 def untrain(args: argparse.Namespace) -> int:
     spec = _untrain_spec(args)
     if args.resume and not args.no_evaluate and (left := _unjudged(args)):
