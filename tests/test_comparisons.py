@@ -144,6 +144,18 @@ def test_an_attack_below_chance_tells_as_much():
     assert np.isnan(scores.strongest({}))
 
 
+def test_the_error_of_an_attack_that_guesses():
+    """Against the spread over 4,000 draws."""
+    def row(c, m):
+        return {"forget": c, "attack": {}, "splits": {"test": {"confusion": [[m - 1, 1], [2, m - 2]]}}}
+
+    draws = np.random.default_rng(0)
+    aucs = [np.mean(draws.random(36)[:, None] > draws.random(36)[None]) for _ in range(4000)]
+    assert scores.guessing([row(0, 36)]) == pytest.approx(np.std(aucs), rel=0.05)
+    assert scores.guessing([row(0, 36), row(1, 36)]) == pytest.approx(scores.guessing([row(0, 36)]) / 2**0.5)
+    assert scores.guessing([{"forget": 0, "splits": {}}]) == scores.guessing([]) == 0
+
+
 def test_worst_case_is_one_class_for_all(found):
     """The class that is told best by its mean over seeds; every other network is then attacked on the same."""
     means = {c: np.mean([scores.strongest(row) for row in found.done("wfnet", c)]) for c in (0, 3, 7)}

@@ -136,7 +136,8 @@ class Evidence:
     """What is known of one network; nan where it was not measured.
 
     acc_f: in [0, 1]; recall: of the probe on the last layer, in [0, 1]; epochs: until relearned, inf if never; `never` of the
-    `tried` classes were given up, and enter the mean with the epochs until then; auc: of the strongest attack, in [0.5, 1].
+    `tried` classes were given up, and enter the mean with the epochs until then; auc: of the strongest attack, in [0.5, 1];
+    auc_error: see `guessing`.
     worst_f: Acc_f of `worst_class`, the highest of several forgotten classes. acc_r: in [0, 1]; over: of `rows` that over-forget.
     """
 
@@ -152,6 +153,17 @@ class Evidence:
     acc_r: float = float("nan")
     over: int = 0
     rows: int = 0
+    auc_error: float = 0.0
+
+
+def guessing(rows: Sequence[dict]) -> float:
+    """Standard error of the mean AUC over `rows` of an attack that guesses; 0 without any.
+
+    Of one AUC sqrt((n + m + 1) / 12 n m) (the Mann-Whitney statistic), here for as many members n as the class has test pictures m:
+    there are rarely fewer.
+    """
+    m = np.array([sum(row["splits"]["test"]["confusion"][row["forget"]]) for row in rows if "attack" in row and "test" in row["splits"]], dtype=float)
+    return float(np.sqrt(((2 * m + 1) / (12 * m**2)).sum()) / len(m)) if len(m) else 0.0
 
 
 def evidence(comparison: Comparison, method: str, split: str, forget: int | None = None, attacked: int | None = None) -> Evidence:
@@ -159,11 +171,12 @@ def evidence(comparison: Comparison, method: str, split: str, forget: int | None
     rows = comparison.done(method, forget)
     found = {what.name: score(comparison, what, rows, split) for what in SCORES} if rows else {}
     again, gone = found.get("relearn"), found.get("Acc_f")
+    attacks = rows if attacked is None else comparison.done(method, attacked)
     several = gone is not None and len({row["forget"] for row in rows}) > 1
     return Evidence(
         comparison.short(method), _of(gone), _of(found.get("probe")),
         epochs=float("inf") if again and again.never == again.n else _of(again),
-        auc=_of(found.get("attack")) if attacked is None else _mean([strongest(row) for row in comparison.done(method, attacked)]),
+        auc=_of(found.get("attack")) if attacked is None else _mean([strongest(row) for row in attacks]), auc_error=guessing(attacks),
         never=again.never if again else 0, tried=again.n if again else 0,
         worst_f=gone.worst if several else float("nan"), worst_class=gone.worst_class if several else "",
         acc_r=_of(found.get("Acc_r")), over=sum(bool(row.get("over_forgetting")) for row in rows), rows=len(rows),

@@ -196,6 +196,13 @@ def test_told(auc, answer):
     assert verdicts.told(own(auc=auc), BESIDE, worst="“8”").words.startswith("At “8”, the worst class of Mine, the strongest")
 
 
+def test_a_few_pictures_tell_less():
+    """What an attack that guesses reaches by chance betrays nothing."""
+    assert verdicts.told(own(auc=0.62), BESIDE).answer == YES
+    assert verdicts.told(own(auc=0.62, auc_error=0.04), BESIDE).answer == PARTLY
+    assert verdicts.told(own(auc=0.62, auc_error=0.07), BESIDE).answer in (NO, UNKNOWN)
+
+
 def test_an_attack_that_does_not_tell_of_the_original_tells_of_none():
     beside = {**BESIDE, "original": replace(ORIGINAL, auc=0.55)}
     found = verdicts.told(own(auc=0.55), beside)

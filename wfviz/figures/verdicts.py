@@ -18,7 +18,7 @@ SILENT = 0.02  # Acc_f above that of the retrained network: up to here not recog
 FAINT = 0.10  # up to here partly
 INSIDE = 0.05  # recall of the probe beside that of the retrained, or of the original network
 SOONER = 0.8  # share of the epochs the retrained network needs
-TELLING = 0.05  # AUC above that of the retrained network
+TELLING = 0.05  # AUC above that of the retrained network, or two standard errors where these are more
 TIE = 1e-9  # Acc_r of two methods, below that they keep as much
 
 NO, PARTLY, YES, UNKNOWN = "No", "Partly", "Yes", "Not known"
@@ -133,8 +133,9 @@ def told(own: Evidence, beside: dict[str, Evidence], worst: str = "") -> Verdict
     """worst: the class on which all are attacked, instead of the one that is meant; UNKNOWN where the attack does not even tell of the original."""
     answer, more = UNKNOWN, ""
     if "retrain" in beside and np.isfinite([own.auc, beside["retrain"].auc]).all():
-        low = beside["retrain"].auc + TELLING
-        answer = _graded(own.auc, low, low + TELLING)
+        step = max(TELLING, 2 * own.auc_error)
+        low = beside["retrain"].auc + step
+        answer = _graded(own.auc, low, low + step)
         if answer == NO and "original" in beside and beside["original"].auc <= low:
             answer, more = UNKNOWN, " Of the original, which has seen them, it tells hardly more than of the retrained network, so it cannot tell."
     which = f"At {worst}, the worst class of {own.title}, the" if worst else "The"
