@@ -50,11 +50,11 @@ def cell(what: Score, found: Spread | None, worst: bool) -> str:
     """A score as it stands in the table: `97.3 ± 0.8`, or its worst class, `cat: 91.0`."""
     if found is None:
         return "–"
+    never = f"> {_written(what, found.mean)}" if found.never == found.n else ""  # the limit stands in its place
     if worst:
-        never = what.unit == "epochs" and found.never == found.n
-        return f"{found.worst_class}: {'never' if never else _written(what, found.worst)}"
-    if found.never == found.n:
-        return "never"
+        return f"{found.worst_class}: {never or _written(what, found.worst)}"
+    if never:
+        return never
     more = "≥ " if found.never else ""
     if what.unit in ("seconds", "bytes"):
         return more + _written(what, found.mean)
