@@ -378,17 +378,14 @@ def unlearn(model, forget, data, spec, progress):
 
 def test_a_rewritten_preparation_or_inner_method_is_done_again(tmp_path, runs):
     """A row depends on more than the function that ends it."""
-    mine, prepared = PLUGIN.format(error="ValueError"), PREPARED
-    files = [tmp_path / "mine.py", tmp_path / "prepared.py"]
-    command = [*COMPARE, "--plugin", str(files[0]), "--plugin", str(files[1]), "--methods", "prepared,rum", "--set", "rum.inner=zero_head"]
+    inner, outer = tmp_path / "mine.py", tmp_path / "prepared.py"
+    command = [*COMPARE, "--plugin", str(inner), "--plugin", str(outer), "--methods", "prepared,rum", "--set", "rum.inner=zero_head"]
     command += ["--classes", "3", "--relearn", "0", "--out", str(tmp_path / "out")]
-    for first, second, times in (
-        (mine, prepared, (1, 1)), (mine, prepared, (1, 1)),
-        (mine.replace("spec.factor", "0"), prepared, (1, 2)),
-        (mine.replace("spec.factor", "0"), prepared.replace("return model\n\n", "return model.eval()\n\n"), (2, 2)),
-    ):  # fmt: skip
-        files[0].write_text(first)
-        files[1].write_text(second)
+    mine, rewritten = PLUGIN.format(error="ValueError"), PLUGIN.format(error="ValueError").replace("spec.factor", "0")
+    other = PREPARED.replace("return model\n\n", "return model.eval()\n\n")
+    for first, second, times in ((mine, PREPARED, (1, 1)), (mine, PREPARED, (1, 1)), (rewritten, PREPARED, (1, 2)), (rewritten, other, (2, 2))):
+        inner.write_text(first)
+        outer.write_text(second)
         assert main(command) == 0 and all(row["state"] == "done" for row in compared(tmp_path / "out")["rows"])
         assert (runs.count(("prepared", 3)), runs.count(("rum", 3))) == times
 

@@ -85,7 +85,12 @@ def test_the_second_moments_are_those_of_the_layers_inputs(original, few):
     assert all(abs(float(c.trace()) - 1) < 1e-4 for c in found.values())
 
 
-def test_convolutions_with_groups_are_left_alone():
+class Standardised(nn.Conv2d):
+    """What it multiplies with is not what it stores."""
+
+
+def test_convolutions_with_groups_and_of_other_kinds_are_left_alone():
+    assert not projectable(nn.Sequential(Standardised(4, 4, 1)))
     assert set(projectable(nn.Sequential(nn.Conv2d(4, 4, 1, groups=2), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Linear(4, 2)))) == {"1", "3"}
 
 

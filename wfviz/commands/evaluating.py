@@ -31,7 +31,7 @@ def evaluate(args: argparse.Namespace) -> int:
     data = limited(data, known.get("train_pictures"), known.get("seed", 0))
     if data.classes != net.classes:
         raise WfvizError(f"{known.get('dataset')} has other classes than {args.folder} was made for")
-    if card["digests"].get("data", data.digest()) != data.digest():
+    if card["digests"].get("data") not in (None, data.digest()):
         raise WfvizError(f"the pictures of {known.get('dataset')} have changed since {args.folder} was made; put them back, or make it again")
     evaluated(net, data, Path(args.folder), args.split, args.limit, args.batch_size, accelerator)
     if args.split == "test":

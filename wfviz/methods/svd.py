@@ -54,7 +54,7 @@ def projectable(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """Layers whose weight is stored as one matrix [filters, D]: linear ones and convolutions without groups."""
     return {
         name: module for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d) and isinstance(module.weight, nn.Parameter) and getattr(module, "groups", 1) == 1
+        if (isinstance(module, nn.Linear) or (type(module) is nn.Conv2d and module.groups == 1)) and isinstance(module.weight, nn.Parameter)
     }
 
 
