@@ -23,7 +23,7 @@ from torch import nn
 
 from wfviz.backbones import build
 from wfviz.checkpoints import versions
-from wfviz.comparisons import COMPARISON, FORMAT
+from wfviz.comparisons import COMPARISON, FORMAT, ROWS
 from wfviz.data import Data
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
@@ -33,7 +33,7 @@ from wfviz.pretraining import seconds_of
 from wfviz.specs import BackboneSpec, PretrainSpec
 from wfviz.training import Log
 
-ROWS, MODELS = "rows", "models"
+MODELS = "models"
 MEASURES = 2  # raised when the same network would be judged differently: older rows are then done again
 REFERENCE = "retrain"
 

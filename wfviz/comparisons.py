@@ -15,7 +15,7 @@ from wfviz.checkpoints import fits
 from wfviz.errors import WfvizError
 
 FORMAT = 1
-COMPARISON = "comparison.json"
+COMPARISON, ROWS = "comparison.json", "rows"  # what the pages read, and every finished row by itself
 REFERENCES = ("original", "retrain", "logit_mask")  # in the order of the table
 ATTACKS = ("confidence", "entropy", "loss", "logistic", "lira")
 

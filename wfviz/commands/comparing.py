@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wfviz import checkpoints, pretraining
 from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, plain_network, pretrained, words, writing
-from wfviz.comparisons import COMPARISON
+from wfviz.comparisons import COMPARISON, ROWS
 from wfviz.errors import WfvizError
 from wfviz.filtering.gates import class_index
 from wfviz.specs import PretrainSpec
@@ -50,7 +50,7 @@ def compare(args: argparse.Namespace) -> int:
     origin = comparing.Origin(model, backbone, str(source), checkpoints.backbone_digest(model.state_dict()), trained)
     plan = comparing.Plan(names, tuple(forget), seeds, args.relearn, settings)
     if args.overwrite:  # not before everything that was asked for is known to be right
-        for part in (comparing.ROWS, comparing.MODELS):
+        for part in (ROWS, comparing.MODELS):
             shutil.rmtree(folder / part, ignore_errors=True)
         (folder / COMPARISON).unlink(missing_ok=True)
     try:
@@ -94,12 +94,10 @@ def results(args: argparse.Namespace) -> int:
 
 def _comparison(args: argparse.Namespace) -> Path:
     """The folder of a comparison."""
-    from wfviz import comparing
-
     folder = Path(args.out)
     if (folder / checkpoints.CARD).exists():
         raise WfvizError(f"{folder} holds a checkpoint; choose another --out for the comparison")
-    if (folder / COMPARISON).exists() and not (folder / comparing.ROWS).is_dir() and not args.overwrite:
+    if (folder / COMPARISON).exists() and not (folder / ROWS).is_dir() and not args.overwrite:
         raise WfvizError(f"{folder} holds a comparison without the rows to go on from, made elsewhere; choose another --out, or replace it with --overwrite")
     check_writable(folder)
     return folder

@@ -93,11 +93,12 @@ def check_class(index: object, n_classes: int) -> int:
 
 def class_index(name: str | int, classes: Sequence[str]) -> int:
     """Index of a class given by name or number; WfvizError names the nearest."""
-    composed = [unicodedata.normalize("NFC", str(c)) for c in classes] if isinstance(name, str) else []  # ü as one sign or as two
-    if isinstance(name, str) and unicodedata.normalize("NFC", name) in composed:
-        return composed.index(unicodedata.normalize("NFC", name))
-    if isinstance(name, str) and re.fullmatch("-?[0-9]+", name) is None:
-        raise WfvizError(nearest(name, classes, "class"))
+    if isinstance(name, str):
+        wanted, *composed = (unicodedata.normalize("NFC", one) for one in (name, *classes))  # ü as one sign or as two
+        if wanted in composed:
+            return composed.index(wanted)
+        if re.fullmatch("-?[0-9]+", name) is None:
+            raise WfvizError(nearest(name, classes, "class"))
     return check_class(int(name) if isinstance(name, str) else name, len(classes))
 
 
