@@ -9,8 +9,7 @@ import argparse
 
 from wfviz.checkpoints import best_device, load_backbone, read_card
 from wfviz.data import load_data
-from wfviz.metrics.forgetting import TRIED
-from wfviz.metrics.relearning import RATES, after_an_epoch
+from wfviz.metrics.relearning import RATES, TRIED, after_an_epoch
 from wfviz.pretraining import accuracy_of
 from wfviz.specs import BackboneSpec
 

@@ -14,7 +14,7 @@ import wfviz
 from wfviz import checkpoints
 from wfviz.backbones import CNN, build
 from wfviz.checkpoints import CARD, EVALUATION, WEIGHTS
-from wfviz.commands import info
+from wfviz.commands import bake, info
 from wfviz.errors import WfvizError
 from wfviz.files import sha256
 from wfviz.filtering import WFNet
@@ -302,6 +302,7 @@ def test_a_card_with_a_key_missing_or_odd(folder, key, capsys):
             lambda: wfviz.load(folder, "cpu"), lambda: checkpoints.read_gates(folder), lambda: checkpoints.read_evaluation(folder),
             lambda: checkpoints.load_backbone(folder, BackboneSpec("cnn", 10, 1, 8)),
             lambda: info(Namespace(folder=str(folder))),
+            lambda: bake(Namespace(folder=str(folder), forget="3", out=str(folder / "plain.safetensors"))),
         ):
             try:
                 read()

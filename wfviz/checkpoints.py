@@ -143,13 +143,14 @@ def read_card(folder: str | Path) -> dict:
     for key, shape in SHAPE.items():
         if card.get(key) is not None and not fits(card[key], shape):
             raise WfvizError(f"{path} is damaged: {key!r} is not what it should be")
-    return {"name": Path(folder).name} | card
+    return card | {"name": card.get("name") or Path(folder).name, "inputs": card.get("inputs")}
 
 
 SPREAD = {"mean": float, "std": float, "worst": float, "worst_class": str}
 SHAPE = {  # what readers rely on: a type, [every entry], {"key": its entry, "key?": where it is there}, {str: every entry}
     "kind": str, "name": str, "classes": [str], "layers": [str], "digests": {str: str}, "versions": {str: str},
-    "backbone": {"name": str}, "data": {"dataset?": str, "seed?": int, "train_pictures?": int}, "inputs": {}, "parameters": {str: int},
+    "backbone": {"name": str}, "data": {"dataset?": str, "seed?": int, "train_pictures?": int}, "parameters": {str: int},
+    "inputs": {"channels": int, "size": int, "mean": [float], "std": [float]},
     "pretraining": {"command?": str, "epochs?": float, "earlier?": {}}, "untraining": {}, "command": str, "seed": int, "backbone_included": bool,
     "backbone_from": str, "metrics": {str: {"pictures": int, "accuracy": float, "acc_r": SPREAD, "acc_f": SPREAD}},
     "curves": {"insertion?": {str: {"mean": float}}, "deletion?": {str: {"mean": float}}},

@@ -145,7 +145,8 @@ class _Bench:
             "forget": c, "seed": seed, "settings": spec.settings, "machine": self.machine,
         }
         try:
-            row |= {"state": "done", **self._measured(method, spec, c, progress)}
+            spec = method.settled(spec, lambda: self.judge.relearn_lr)
+            row |= {"state": "done", "settings": spec.settings, **self._measured(method, spec, c, progress)}
         except Exception as error:  # a method of somebody's own raises what it likes; the others go on
             reason = str(error).splitlines()[0] if str(error) else ""
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}

@@ -19,7 +19,7 @@ def bake_to(net: WFNet, forget: tuple[int, ...], path: Path, card: dict) -> None
     if path.suffix not in writers:
         raise WfvizError(f"{path} should end in .safetensors or .onnx")
     about = {
-        "backbone": card["backbone"], "inputs": card["inputs"], "classes": list(net.classes),
+        "backbone": card["backbone"], "inputs": card.get("inputs"), "classes": list(net.classes),
         "forgotten": [net.classes[c] for c in forget], "source_weights": card["digests"]["weights"],
     }
     writers[path.suffix](net, net.bake(forget), path, about)

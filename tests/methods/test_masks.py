@@ -90,6 +90,22 @@ def test_relevance_is_a_ratio(learning, few):
     assert other.argmax() == 3  # the row of the head that makes class 3
 
 
+def test_relevance_does_not_give_a_small_batch_more_say(learning, data):
+    """Twelve pictures behind a whole batch count as twelve."""
+    gone, kept = data.train.sample(140), data.train.sample(140, seed=1)
+
+    def slow(pictures):
+        x, total = normalize(pictures.pixels, data.inputs), 0
+        for part in (slice(0, 128), slice(128, None)):
+            own = learning(x[part])[range(len(x[part])), pictures.labels[part]]
+            total = total + torch.autograd.grad(own.sum(), learning.fc3.weight)[0].abs()
+        return total / len(pictures)
+
+    there, elsewhere = slow(gone), slow(kept)
+    found = relevance(learning, gone, kept, data.inputs)["fc3.weight"]
+    torch.testing.assert_close(found, there / (elsewhere + elsewhere.mean()), rtol=1e-3, atol=1e-6)
+
+
 def test_the_class_is_reassigned(original, data):
     selective = methods.get("selective")
     x = normalize(forget_set(data.test, (6,)).pixels, data.inputs)

@@ -10,6 +10,7 @@ from wfviz import methods
 from wfviz.data import retain_set
 from wfviz.errors import WfvizError
 from wfviz.methods import registry
+from wfviz.metrics.relearning import harmless_rate
 
 PLUGIN = """
 import torch
@@ -62,6 +63,24 @@ def test_a_variant_is_a_method_with_a_setting_changed():
     assert methods.get("salun.lr=1e-4").settings["lr"] == 1e-4 and "kga.freeze=12" not in methods.names()
     assert "did you mean kga" in told(methods.get, "kgaa.freeze=12") and "did you mean freeze" in told(methods.get, "kga.freze=12")
     assert "METHOD.SETTING=VALUE" in told(methods.get, "kga.freeze") and "METHOD.SETTING=VALUE" in told(methods.get, "kga.")
+
+
+def test_an_open_rate_is_found(own, original, few):
+    """By `compare` once for all rows; a rate that was set stays."""
+    took = []
+    methods.method("mine", "Mine", source="a test", lr=0.0)(lambda model, forget, data, spec, progress: took.append(spec.lr) or model)
+    mine = methods.get("mine")
+    mine.run(original, (3,), few, mine.spec())
+    mine.run(original, (3,), few, mine.spec(lr=0.5))
+    assert took == [harmless_rate(original, few), 0.5]
+
+    def settled(name, **changes):
+        method = methods.get(name)
+        return method.settled(method.spec(**changes), lambda: 7.0).settings.get("lr")
+
+    assert settled("salun") == settled("kga.freeze=12") == settled("rum") == 7
+    assert (settled("salun", lr=1e-4), settled("negative_gradient"), settled("svd"), settled("negative_gradient", lr=0)) == (1e-4, 5e-3, None, 0)
+    assert settled("rum", inner="negative_gradient") == 0 == settled("rum", inner="nobody") and settled("rum", lr=0.1) == 0.1
 
 
 def test_a_name_with_a_point_is_a_name(own):

@@ -7,6 +7,7 @@ from torch import nn
 
 from wfviz import methods
 from wfviz.errors import WfvizError
+from wfviz.methods import svd
 from wfviz.methods.svd import factor, judges, onto_forgotten, patches, projectable, score, second_moments, without_retained
 from wfviz.pictures import normalize
 
@@ -83,6 +84,14 @@ def test_the_second_moments_are_those_of_the_layers_inputs(original, few):
     a = F.unfold(x, 3, padding=1).transpose(1, 2).flatten(0, 1)
     torch.testing.assert_close(found["conv1"], a.T @ a / (a.T @ a).trace(), atol=1e-5, rtol=1e-4)
     assert all(abs(float(c.trace()) - 1) < 1e-4 for c in found.values())
+
+
+def test_every_picture_gives_as_many_patches(original, few, monkeypatch):
+    """Also those of a last batch with fewer pictures than the others."""
+    asked = []
+    monkeypatch.setattr(svd, "patches", lambda layer, x, limit, draw: asked.append((len(x), limit)) or patches(layer, x, limit, draw))
+    second_moments(original, few.train, few.inputs, limit=500, batch_size=40)
+    assert set(asked) == {(40, 200), (20, 100)}
 
 
 class Standardised(nn.Conv2d):

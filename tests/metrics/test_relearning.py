@@ -113,12 +113,12 @@ def test_every_epoch_draws_other_pictures(silenced, data, monkeypatch):
 def test_the_rate_is_the_largest_that_the_original_survives(original, data, monkeypatch):
     """What was relearned at another rate would be what that rate destroyed."""
     before = accuracy_of(original, data.val, data.inputs)
-    assert harmless_rate(original, data.train, data.val, data.inputs) == 1e-3
+    assert harmless_rate(original, data) == 1e-3
     assert after_an_epoch(original, 1e-3, data.train, data.val, data.inputs) >= before - HARMLESS
     assert after_an_epoch(original, 0.3, data.train, data.val, data.inputs) < before - 0.5
     for rates, right in (((1.0, 0.3, 1e-3, 1e-4), 1e-3), ((0.3, 0.1), 0.1)):  # the last one where none will do
         monkeypatch.setattr(relearning, "RATES", rates)
-        assert harmless_rate(original, data.train, data.val, data.inputs) == right
+        assert harmless_rate(original, data) == right
 
 
 def test_an_epoch_is_that_of_relearning(original, data, judged):

@@ -82,7 +82,7 @@ def poisoned(attributions: Tensor, labels: Tensor, known: Tensor, forget: tuple[
     return found
 
 
-@method("concept_poisoning", "Concept poisoning", source="Chang et al. 2024 (abstract)", steps=100, lr=1e-3, optimizer="adam", batch_size=128,
+@method("concept_poisoning", "Concept poisoning", source="Chang et al. 2024 (abstract)", steps=100, lr=0.0, optimizer="adam", batch_size=128,
         targeted=0.5, samples=2000)
 def unlearn(model, forget, data, spec, progress):
     """targeted: share of the forgotten pictures with the targeted label. samples: retained pictures for the profiles."""

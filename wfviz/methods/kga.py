@@ -128,6 +128,6 @@ def unlearn(model, forget, data, spec, progress):
 
 _helpers = {"helper_steps": 60, "helper_batch": 64}
 method("kga", "Knowledge gap alignment", source="Luijken & Peeters 2023, Eq. 2-4; Wang et al. 2023", steps=40, inner_steps=2, ratio=0.1,
-       lr=1e-3, optimizer="adam", batch_size=64, freeze="0", pairs="class", **_helpers)(unlearn)
+       lr=0.0, optimizer="adam", batch_size=64, freeze="0", pairs="class", **_helpers)(unlearn)
 method("kga_seed", "Knowledge gap alignment, settings of its source", source="Luijken & Peeters 2023, section 5.1", steps=20, inner_steps=15,
        ratio=0.1, lr=0.05, optimizer="adam", batch_size=128, freeze="0", pairs="all", **_helpers)(unlearn)

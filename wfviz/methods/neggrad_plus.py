@@ -7,7 +7,7 @@ from wfviz.methods.finetuning import batch, device_of, finetune
 from wfviz.methods.registry import forget_set, method, retain_set
 
 
-@method("neggrad_plus", "NegGrad+", source="Kurmanji et al. 2023", steps=200, lr=1e-3, optimizer="adam", batch_size=128,
+@method("neggrad_plus", "NegGrad+", source="Kurmanji et al. 2023", steps=200, lr=0.0, optimizer="adam", batch_size=128,
         balance=0.9, ceiling=8.0)
 def unlearn(model, forget, data, spec, progress):
     """balance: weight of the retain set, the rest is that of the forget set.

@@ -17,7 +17,7 @@ def other_labels(forget, n_classes: int, count: int, seed: int, step: int) -> to
 
 
 @method("random_labels", "Random labels", source="Graves et al. 2021; Poppi et al. 2024, Table 1",
-        steps=200, lr=1e-3, optimizer="adam", batch_size=128)
+        steps=200, lr=0.0, optimizer="adam", batch_size=128)
 def unlearn(model, forget, data, spec, progress):
     gone, kept, device = forget_set(data.train, forget), retain_set(data.train, forget), device_of(model)
 

@@ -9,7 +9,8 @@ A method of your own is one function in a file of your own:
         ...                      # change `model` in place or make another of the same architecture
         return model
 
-`python -m wfviz compare --plugin file.py --methods forget_gently,...` then runs it beside the others.
+`python -m wfviz compare --plugin file.py --methods forget_gently,...` then runs it beside the others. With `lr=0.0` the rate is
+found for every network: the largest of 1e-3, 1e-4 and 1e-5 that the original survives (`metrics.relearning.harmless_rate`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from torch import nn
 
 from wfviz.data import Data, forget_set, of_classes, retain_set  # noqa: F401  (methods take the sets from here)
 from wfviz.errors import WfvizError, nearest
+from wfviz.metrics.relearning import harmless_rate
 from wfviz.specs import BackboneSpec, PretrainSpec
 
 PACKAGE = Path(__file__).parents[1]
@@ -116,6 +118,13 @@ class Method:
                 raise WfvizError(f"{key} of {self.name} cannot be {list(value) if isinstance(value, tuple) else value}; the default is {self.settings[key]!r}")
         return MethodSpec(self.name, {**self.settings, **changes}, seed, backbone, pretraining)
 
+    def settled(self, spec: MethodSpec, rate: Callable[[], float]) -> MethodSpec:
+        """`spec` with `rate()` where it leaves its learning rate open, by 0; that of RUM is then its inner method's, if that has one."""
+        with suppress(WfvizError):  # an inner method that is not there
+            if spec.settings.get("lr") == 0 and get(spec.settings.get("inner", spec.method)).settings.get("lr") == 0:
+                return replace(spec, settings={**spec.settings, "lr": rate()})
+        return spec
+
     def prepare(self, model: nn.Module, data: Data, spec: MethodSpec, progress: Progress = lambda part: None) -> object:
         """What `once` makes for all classes, for `run(..., prepared=...)`; None where there is nothing to prepare."""
         torch.manual_seed(spec.seed)
@@ -130,6 +139,7 @@ class Method:
         Raises WfvizError for classes that are not there, or that leave nothing to retain.
         """
         check_forget(forget, data)
+        spec = self.settled(spec, lambda: harmless_rate(model, data))
         if self.once and prepared is None:
             prepared = self.prepare(model, data, spec, progress)
         torch.manual_seed(spec.seed)

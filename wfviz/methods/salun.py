@@ -15,7 +15,7 @@ from wfviz.methods.random_labels import other_labels
 from wfviz.methods.registry import forget_set, method, retain_set
 
 
-@method("salun", "SalUn", source="Fan et al. 2024, Eq. 3 and 4", steps=100, lr=1e-3, optimizer="adam", batch_size=128, share=0.5)
+@method("salun", "SalUn", source="Fan et al. 2024, Eq. 3 and 4", steps=100, lr=0.0, optimizer="adam", batch_size=128, share=0.5)
 def unlearn(model, forget, data, spec, progress):
     """share: of all weights that learn, those with the largest gradients."""
     gone, kept, device = forget_set(data.train, forget), retain_set(data.train, forget), device_of(model)

@@ -28,14 +28,14 @@ def penalty(logits: torch.Tensor, forget: tuple[int, ...]) -> torch.Tensor:
 def relevance(model, gone, kept, inputs) -> dict[str, torch.Tensor]:
     """{parameter: at least 0, higher = matters more for the pictures `gone` than for `kept`}; see step 1."""
     def own_logit(logits, labels):
-        return logits.gather(1, labels[:, None]).mean()
+        return logits.gather(1, labels[:, None]).sum()
 
     there = gradients(model, gone, inputs, own_logit, each=torch.abs)
     elsewhere = gradients(model, kept, inputs, own_logit, each=torch.abs)
     return {name: there[name] / (elsewhere[name] + elsewhere[name].mean() + 1e-12) for name in there}
 
 
-@method("selective", "Selective unlearning", source="Fabbri 2024, section 3.2", steps=100, lr=1e-3, optimizer="adam", batch_size=128,
+@method("selective", "Selective unlearning", source="Fabbri 2024, section 3.2", steps=100, lr=0.0, optimizer="adam", batch_size=128,
         share=0.3, weight=1.0, samples=500, reassign=-1)
 def unlearn(model, forget, data, spec, progress):
     """share: of all weights that learn. weight: of the penalty. samples: pictures for the relevance. reassign: class or −1."""

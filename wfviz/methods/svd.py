@@ -64,12 +64,11 @@ def second_moments(
 ) -> dict[str, Tensor]:
     """{layer: C [D, D] = Aᵀ A / tr(Aᵀ A)} over about `limit` patches of each layer, evenly from all pictures."""
     totals: dict[str, Tensor] = {}
-    share = max(1, limit * batch_size // max(len(pictures), batch_size))
     draw = generator(seed, 0, 61)
 
     def reading(name):
         def hook(layer, args):
-            rows = patches(layer, args[0], share, draw)
+            rows = patches(layer, args[0], max(1, limit * seen // len(pictures)), draw)
             totals[name] = rows.T @ rows + totals.get(name, 0)
 
         return hook
@@ -77,6 +76,7 @@ def second_moments(
     hooks = [layer.register_forward_pre_hook(reading(name)) for name, layer in projectable(model).items()]
     try:
         for x, _ in in_order(pictures, inputs, batch_size, device_of(model)):
+            seen = len(x)
             model(x)
     finally:
         for hook in hooks:

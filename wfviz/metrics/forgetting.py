@@ -31,7 +31,6 @@ from wfviz.specs import BackboneSpec
 TRAIN = 5_000  # random training pictures that are classified
 PROBED = 2_000  # of them a linear probe is fitted on, and as many test pictures it is judged on
 COMPARED = 1_000  # test pictures for CKA
-TRIED = 1_000  # validation pictures by which the rate of relearning is chosen
 ATTACKED = 1_000  # pictures of the forget set among those, and of the same classes from the test split, at most
 FEWEST = 200  # members below which they are taken from the whole training split
 OVER = 0.02  # retained accuracy lost beyond which forgetting has gone too far
@@ -105,7 +104,7 @@ class Judge:
     @cached_property
     def relearn_lr(self) -> float:
         """One rate of relearning for all networks, that the original survives."""
-        return harmless_rate(self.original, self.data.train, self.data.val.sample(TRIED, self.seed), self.data.inputs, seed=self.seed)
+        return harmless_rate(self.original, self.data, self.seed)
 
     @cached_property
     def map(self) -> FeatureMap:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wfviz.data import Pictures, of_classes
+from wfviz.data import Data, Pictures, of_classes
 from wfviz.errors import WfvizError
 from wfviz.pictures import normalize
 from wfviz.pretraining import accuracy_of
@@ -20,6 +20,7 @@ from wfviz.training import generator
 ROUNDING = 1e-6  # by which a goal that was computed in single precision may lie above the same accuracy; less than a picture
 SAMPLES, BATCH = 500, 128  # pictures of an epoch and of a step
 RATES = (1e-3, 1e-4, 1e-5)
+TRIED = 1_000  # validation pictures by which a rate is chosen
 HARMLESS = 0.05  # accuracy that an epoch may cost a network that has nothing to relearn
 STREAM = 31  # of the draws of `training.generator`: no other loop draws from it
 
@@ -82,16 +83,15 @@ def relearn(
     return Relearning(len(accuracy) - 1 if _reached(accuracy[-1], goal) else None, tuple(accuracy), goal)
 
 
-def harmless_rate(original: nn.Module, pictures: Pictures, judged: Pictures, inputs: InputSpec, seed: int = 0) -> float:
+def harmless_rate(original: nn.Module, data: Data, seed: int = 0) -> float:
     """The largest of 1e-3, 1e-4 and 1e-5 at which one epoch costs `original` at most 0.05 of its accuracy; 1e-5 if none.
 
-    At a larger one a network is destroyed before it learns, and its relearn time says nothing about what it had forgotten
-    (docs/untraining.md, section 2).
-
-    pictures: training pictures of all classes. judged: others of all classes, by convention of the validation split.
+    At a larger one a network is destroyed before it learns: its relearn time says nothing about what it had forgotten, and
+    what is unlearned at it takes the rest along (docs/untraining.md, section 2). Judged on 1,000 validation pictures.
     """
-    least = accuracy_of(original, judged, inputs) - HARMLESS
-    return next((lr for lr in RATES[:-1] if after_an_epoch(original, lr, pictures, judged, inputs, seed) >= least), RATES[-1])
+    judged = data.val.sample(TRIED, seed)
+    least = accuracy_of(original, judged, data.inputs) - HARMLESS
+    return next((lr for lr in RATES[:-1] if after_an_epoch(original, lr, data.train, judged, data.inputs, seed) >= least), RATES[-1])
 
 
 def after_an_epoch(original: nn.Module, lr: float, pictures: Pictures, judged: Pictures, inputs: InputSpec, seed: int = 0) -> float:
