@@ -30,6 +30,7 @@ if comparison is not None:
         screening.side_by_side(state, comparison, pair, forget)
         st.subheader("What it costs")
         screening.price_list(comparison, pair)
+        screening.making(comparison)
     else:
         screening.failures(comparison, forget)
 

@@ -203,3 +203,15 @@ def test_file_of_numbers(stored):
     numbers = screening.as_numbers(lines(read(stored / "beta"), "test"))
     assert list(numbers["method"])[3:] == [m for m in METHODS if not METHODS[m][2]]
     assert {"Acc_r mean", "Acc_r std", "Acc_f worst", "Acc_f worst class", "relearn never", "failed"} <= set(numbers.columns)
+
+
+def test_how_the_rows_were_made(compare, stored):
+    test = compare()
+    made = next(d.value for d in test.dataframe if "Settings" in d.value.columns)
+    assert list(made["Method"])[:2] == ["Original", "Retrained without the class"] and set(made["Settings"]) == {"lr 0.1"} and all(made["Source"])
+    assert json.loads((stored / "beta" / "comparison.json").read_text())["command"] in [c.value for c in test.code]
+
+
+def test_settings_read_as_words():
+    assert screening.settings({"steps": 60, "lr": 1e-4, "freeze": "12", "checkpoint": "", "shares": [0.3, 1.0]}) == "steps 60, lr 0.0001, freeze 12, shares [0.3, 1.0]"
+    assert screening.settings({}) == ""

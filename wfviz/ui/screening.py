@@ -340,3 +340,21 @@ def price_list(comparison: Comparison, pair: tuple[str, str]) -> None:
     right = {column: st.column_config.TextColumn(alignment="right") for column in rows[0] if column != "Method"}
     with st.expander("The same as a table", icon=":material/table:"):
         st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Price list", column_config=right)
+
+
+# --- how it was made ----------------------------------------------------------------------------
+
+
+def making(comparison: Comparison) -> None:
+    """Every method's source and settings, and the command that makes the comparison again."""
+    first = {method: comparison.done(method)[0] for method in comparison.finished}
+    rows = [{"Method": row["title"], "Settings": settings(row.get("settings", {})), "Source": row.get("source", "")} for row in first.values()]
+    with st.expander("How the rows were made", icon=":material/tune:"):
+        st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Settings and source of every method")
+        if command := comparison.about.get("command"):
+            st.code(command, language="bash", wrap_lines=True)
+
+
+def settings(found: dict) -> str:
+    """As they read in a table: `steps 60, lr 0.0001`; what is empty is left out."""
+    return ", ".join(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in found.items() if value not in ("", []))
