@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         from wfviz.memory import keep_freed_memory
 
         keep_freed_memory()
+        _own(args)
         return getattr(commands, args.command)(args) or 0
     except WfvizError as error:
         print(f"wfviz: error: {error}", file=sys.stderr)
@@ -112,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", metavar="FILE", help="write the numbers there as well")
     _curve_pictures(sub)
     _where(sub)
+    _plugin(sub)
 
     sub = commands.add_parser("compare", help="every other way to forget beside WF-Net, measured alike",
                               description="Let several methods forget every class in turn and measure the same things on all of them.")
@@ -124,7 +126,6 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seeds", default="0", help="comma-separated (0)")
     sub.add_argument("--relearn", type=_from_zero(int), default=100, metavar="N", help="limit of the relearn time in epochs; 0: leave it out (100)")
     sub.add_argument("--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", help="change a setting of a method; may be repeated")
-    sub.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers methods of your own")
     sub.add_argument("--seed", type=_from_zero(int), default=0, help="of the validation split, and of the original if it is trained (0)")
     sub.add_argument("--precision", default="auto", help="auto, no, bf16 or fp16, for an original that is trained")
     again = sub.add_mutually_exclusive_group()
@@ -135,6 +136,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", metavar="DIR")
     sub.add_argument("--forget", required=True, help="class name or number; several with commas")
     sub.add_argument("--out", required=True, metavar="FILE", help=".safetensors or .onnx")
+    _plugin(sub)
 
     sub = commands.add_parser("report", help="an audit report as one HTML file, readable offline")
     sub.add_argument("folder", metavar="DIR")
@@ -160,6 +162,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _own(args: argparse.Namespace) -> None:
+    """Load what the environment and `--plugin` name."""
+    from wfviz import plugins
+
+    plugins.from_environment()
+    for path in getattr(args, "plugin", ()):
+        plugins.load(path)
+
+
 class _ListMethods(argparse.Action):
     """`--list-methods`: like --help, but for the methods."""
 
@@ -169,6 +180,10 @@ class _ListMethods(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         from wfviz import methods
 
+        try:
+            _own(namespace)
+        except WfvizError as error:
+            parser.error(str(error))
         for name in methods.names():
             one = methods.get(name)
             print(f"{name:20} {one.title} ({one.source})")
@@ -183,6 +198,7 @@ def _what(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     sub.add_argument("--train-pictures", type=_positive(int), metavar="N", help="learn from N random training pictures only, for a quick try")
     sub.add_argument("--image-size", type=_positive(int), help="pixels, for picture folders (224)")
+    _plugin(sub)
 
 
 def _how(sub: argparse.ArgumentParser) -> None:
@@ -198,6 +214,11 @@ def _how(sub: argparse.ArgumentParser) -> None:
 def _where(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data-root", metavar="DIR", help="where torchvision's data sets are (default: $WFVIZ_DATA or data)")
     sub.add_argument("--device", help="cpu, cuda, ...; default: the best there is")
+
+
+def _plugin(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a Python file that registers networks, methods or data sets of your own; "
+                     "$WFVIZ_PLUGINS for every command and the dashboard")
 
 
 def _curve_pictures(sub: argparse.ArgumentParser) -> None:

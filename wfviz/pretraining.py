@@ -74,6 +74,7 @@ def epochs_of(made: dict) -> float:
     return (made.get("epochs") or 0) + (epochs_of(made["earlier"]) if made.get("earlier") else 0)
 
 
+@torch.random.fork_rng(devices=())  # the draws of whoever calls go on where they were
 def pretrain(
     data: Data,
     backbone: BackboneSpec,

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.resources import files as package_files
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +216,8 @@ def _making(card: dict, folder: str | Path, forgotten: Sequence[int]) -> Iterabl
     words = _words(made[-1]) if made else []
     if "--out" in words[:-1] and Path(words[words.index("--out") + 1]).name == Path(where).name:
         where = words[words.index("--out") + 1]  # as it was called, not where it lies now
-    checks = _checks(card, where)
+    own = [word for flag, value in pairwise(words) if flag == "--plugin" for word in (flag, value)]
+    checks = [[*check, *own] for check in _checks(card, where)]
     names = [str(c) for c in card["classes"]]
     chosen = ",".join(str(c) if "," in names[c] else names[c] for c in forgotten)
     checks.append(["report", where, *(["--forget", chosen] if forgotten else []), "--out", "report.html"])

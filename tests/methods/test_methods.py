@@ -53,6 +53,7 @@ def test_it_forgets_the_class_and_keeps_the_others(name, original, data, backbon
     monkeypatch.setattr(substitutes, "BORROWED", 2000)
     method = methods.get(name)
     weights, parts = copy.deepcopy(original.state_dict()), []
+    draws = torch.get_rng_state()
     out = method.run(original, (FORGET,), data, method.spec(0, backbone, **TINY.get(name, {})), parts.append)
     acc_r, acc_f = sides(out, data)
 
@@ -64,6 +65,7 @@ def test_it_forgets_the_class_and_keeps_the_others(name, original, data, backbon
         assert acc_r < before[0] - 0.06
     else:
         assert acc_r >= before[0] - LOSES.get(name, 0.06)
+    assert torch.equal(torch.get_rng_state(), draws)
     assert all(torch.equal(value, weights[key]) for key, value in original.state_dict().items())
     assert out.state_dict().keys() == weights.keys() and not out.training
     assert not any(p.requires_grad for p in out.parameters())

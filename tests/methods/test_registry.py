@@ -1,12 +1,11 @@
 """What a user may get wrong is told in one sentence; a method of one's own works like any other."""
 
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
-from wfviz import methods
+from wfviz import methods, plugins
 from wfviz.data import retain_set
 from wfviz.errors import WfvizError
 from wfviz.methods import registry
@@ -136,35 +135,10 @@ def test_methods_that_train_ask_for_the_backbone(name, original, few):
 
 def test_a_plugin_works_like_any_other(own, tmp_path, original, few):
     (tmp_path / "mine.py").write_text(PLUGIN)
-    assert methods.load_plugin(tmp_path / "mine.py") == ("my_own",)
+    assert plugins.load(tmp_path / "mine.py") == ("my_own",)
     assert methods.names()[-1] == "my_own"
     method, bias = methods.get("my_own"), original.fc3.bias.clone()
     out = method.run(original, (2, 7), few, method.spec(strength=50))
     changed = torch.zeros(10).index_fill(0, torch.tensor([2, 7]), 50.0)
     torch.testing.assert_close(out.fc3.bias, bias - changed)
     assert torch.equal(original.fc3.bias, bias)
-
-
-def test_a_plugin_may_import_what_lies_beside_it(own, tmp_path, monkeypatch):
-    """And another text anywhere in it makes it another method."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "beside_mine.py").write_text("SCALE = 1")
-    texts = []
-    for scale in ("SCALE", "2 * SCALE"):
-        (tmp_path / "mine.py").write_text(f"from beside_mine import SCALE\nFACTOR = {scale}\n{PLUGIN}")
-        methods.load_plugin(tmp_path / "mine.py")
-        texts.append(methods.get("my_own").text)
-    assert texts[0] != texts[1] and "FACTOR" in texts[0] and methods.get("salun").text.startswith("@method")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("1 / 0", "ZeroDivisionError: division by zero"), ("def", "SyntaxError"), ("import nowhere", "No module named 'nowhere'"), ("x = 1", "registers no method")],
-)
-def test_a_broken_plugin_is_told(own, tmp_path, text, said):
-    (tmp_path / "mine.py").write_text(text)
-    assert said in told(methods.load_plugin, tmp_path / "mine.py")
-
-
-def test_a_missing_plugin_is_told(tmp_path):
-    assert told(methods.load_plugin, tmp_path / "none.py") == f"there is no file {tmp_path / 'none.py'}"

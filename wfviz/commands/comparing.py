@@ -20,8 +20,6 @@ def compare(args: argparse.Namespace) -> int:
     from wfviz import comparing, methods  # scikit-learn takes a second: only those who compare wait for it
 
     folder = _comparison(args)
-    for path in args.plugin:
-        methods.load_plugin(path)
     names = methods.names() if args.methods == "all" else tuple(dict.fromkeys(words(args.methods)))
     settings: dict[str, dict] = {}
     for name, changes in map(methods.setting, args.set):

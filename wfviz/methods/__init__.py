@@ -6,6 +6,6 @@ from wfviz.methods import (  # noqa: F401  (each registers itself, in the order 
     random_labels, negative_gradient, neggrad_plus,
     selective, kga, svd, salun, concept_poisoning, rum,
 )
-from wfviz.methods.registry import Method, MethodSpec, Progress, get, load_plugin, method, names, setting
+from wfviz.methods.registry import Method, MethodSpec, Progress, get, method, names, setting
 
-__all__ = ["Method", "MethodSpec", "Progress", "get", "load_plugin", "method", "names", "setting"]
+__all__ = ["Method", "MethodSpec", "Progress", "get", "method", "names", "setting"]

@@ -20,8 +20,6 @@ import hashlib
 import inspect
 import json
 import math
-import runpy
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -125,11 +123,13 @@ class Method:
                 return replace(spec, settings={**spec.settings, "lr": rate()})
         return spec
 
+    @torch.random.fork_rng(devices=())
     def prepare(self, model: nn.Module, data: Data, spec: MethodSpec, progress: Progress = lambda part: None) -> object:
         """What `once` makes for all classes, for `run(..., prepared=...)`; None where there is nothing to prepare."""
         torch.manual_seed(spec.seed)
         return self.once(_trainable(model), data, spec, progress) if self.once else None
 
+    @torch.random.fork_rng(devices=())  # the draws of whoever calls go on where they were
     def run(
         self, model: nn.Module, forget: tuple[int, ...], data: Data, spec: MethodSpec,
         progress: Progress = lambda part: None, prepared: object = None,
@@ -204,27 +204,6 @@ def setting(text: str) -> tuple[str, dict]:
         return base, {key: json.loads(value)}
     except ValueError:
         return base, {key: value}
-
-
-def load_plugin(path: str | Path) -> tuple[str, ...]:
-    """Run a Python file that registers methods; returns their names. It is your own code: nothing guards it.
-
-    It may import what lies beside it.
-    """
-    before = dict(_registry)
-    if not Path(path).is_file():
-        raise WfvizError(f"there is no file {path}")
-    beside = str(Path(path).resolve().parent)
-    if beside not in sys.path:
-        sys.path.append(beside)
-    try:
-        runpy.run_path(str(path))
-    except Exception as error:
-        raise WfvizError(f"{path} cannot be run: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from None
-    found = tuple(name for name, one in _registry.items() if before.get(name) is not one)
-    if not found:
-        raise WfvizError(f"{path} registers no method; decorate a function with wfviz.methods.method")
-    return found
 
 
 # --- forget set and retain set ------------------------------------------------------------------

@@ -98,8 +98,9 @@ class Judge:
     @cached_property
     def untrained(self) -> dict[str, Tensor]:
         """The same of the randomly initialised network that ZRF compares with."""
-        torch.manual_seed(self.seed)
-        return self._seen(build(replace(self.backbone, pretrained=False)).eval().to(next(self.original.parameters()).device), self.data.test)
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(self.seed)
+            return self._seen(build(replace(self.backbone, pretrained=False)).eval().to(next(self.original.parameters()).device), self.data.test)
 
     @cached_property
     def relearn_lr(self) -> float:

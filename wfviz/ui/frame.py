@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from wfviz import plugins
 from wfviz.errors import WfvizError
 from wfviz.figures import strip as strip_figure
 from wfviz.figures.style import PALETTES, called, percent, use_palette
@@ -52,6 +53,8 @@ def show(together: bool = True) -> bool:
     together: whether the page that follows forgets several classes at once; otherwise a caption says that it does not.
     """
     st.logo(LOGO, size="large")
+    if said := _own():
+        st.warning(sentence(said), icon=":material/extension_off:")
     found, complaints = cached.networks()
     if complaints:
         st.warning("  \n".join(plain(c) for c in complaints[:5]), icon=":material/folder_off:")
@@ -80,6 +83,16 @@ def show(together: bool = True) -> bool:
     if also and not together:
         st.caption(plain(f"This page looks at {called(state.forgotten)} alone, the first of the forgotten classes."))
     return True
+
+
+@st.cache_resource(show_spinner="Loading networks and methods of your own")
+def _own() -> WfvizError | None:
+    """Load them once; what is wrong with them."""
+    try:
+        plugins.from_environment()
+    except WfvizError as error:
+        return error
+    return None
 
 
 def _links(state: State) -> None:
