@@ -26,6 +26,8 @@ elif comparison is not None:
         answer.markdown(plain(f"{comparison.title(case.method)} has no finished row for {case.whose}."))
         screening.failures(comparison, forget)
     else:
+        if case.left_out:
+            st.caption(case.left_out)
         found = case.verdicts(case.method)
         answer.markdown(plain(case.paragraph(found)))
         auditing.questions(case, found)
@@ -47,9 +49,9 @@ only the first question is answered, beside zero. **Logit masking**, which only 
   {100 * verdicts.SOONER:.0f} % of the epochs that the retrained network needs, and of the classes it never gets back. Who reaches the goal
   stays there in the mean curve.
 - **Told**: confidence, entropy, loss, and a logistic regression on the sorted probabilities, each asked to tell training
-  pictures of the class from test pictures; the strongest counts, and the curves are its own, averaged at equal rates of
-  false alarms. “No” up to {verdicts.TELLING:.2f} above the AUC of the retrained network, “partly” up to {2 * verdicts.TELLING:.2f}; not known where that
-  holds of the original as well. The worst case looks at all networks for the class where this method is told best.
+  pictures of the class from test pictures, and with three seeds or more LiRA; the strongest counts, and the curves are its own, averaged at equal rates of
+  false alarms. “No” up to {verdicts.TELLING:.2f} above the AUC of the retrained network, “partly” up to {2 * verdicts.TELLING:.2f}, or two and four standard
+  errors of an attack that guesses where these are more, as with few pictures; not known where “no” holds of the original as well. The worst case looks at all networks for the class where this method is told best.
 
 With “none” in the side bar the numbers are means over all forgotten classes and seeds. A verdict is about these four
 questions: it is evidence, not a proof of absence.

@@ -46,7 +46,7 @@ masking** only never says the name: no method should be praised for what masking
 
 Confusion matrices are added up over the rows they stand for. CKA is linear (Kornblith et al. 2019, Eq. 3); 1 means the same
 features up to rotation and scale. The maps are the PCA plane of the original's features, the same for all. A price for k
-classes is the shared round once and the mean for one class k times; methods without gates keep a whole network for every
-class that can be forgotten.
+classes is the shared round once and the mean for one class k times; methods that change weights keep a whole network for every
+class that can be forgotten, masks and gates only themselves.
 """
 )

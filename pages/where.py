@@ -20,7 +20,7 @@ picture, without and with the rows of the forgotten classes; the output explaine
   enlarged to the picture. Not cut off at zero, so that what speaks against the class shows as well.
 - **Attention rollout** (Abnar & Zuidema 2020): the attention of all blocks multiplied, half of each step being the
   residual; where the class token looks, whatever the class.
-- **Occlusion** (Zeiler & Fergus 2014): how far the output falls when a window of an eighth of the picture turns grey.
+- **Occlusion** (Zeiler & Fergus 2014): how far the output falls when a window of an eighth of the side, at least two pixels, turns grey.
 
 Agreement is the correlation of the two maps over all pixels. A map is a way to look at a network, not a proof.
 """

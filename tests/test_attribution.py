@@ -55,6 +55,18 @@ def test_grad_cam_as_written_in_the_paper(net, x, layer, forget):
     assert np.allclose(attribute(net, x, 5, "grad_cam", forget, layer), slow, atol=1e-6)
 
 
+def test_occlusion_is_the_fall_of_the_output_also_of_colours(monkeypatch):
+    """A window that covers the picture: every pixel has the whole fall, however many channels."""
+    class Sum(torch.nn.Module):
+        def forward(self, x, forget=None):
+            return x.sum((1, 2, 3))[:, None].expand(-1, 2)
+
+    for channels in (1, 3):
+        x = torch.rand(2, channels, 2, 2)
+        maps = attribution._occlusion(Sum(), x, 1, None, None)
+        assert torch.allclose(maps, x.sum((1, 2, 3))[:, None, None].expand(2, 2, 2))
+
+
 def test_occlusion_of_a_dead_picture_is_nothing(net):
     """Grey (the mean) in the place of grey changes nothing."""
     assert np.allclose(attribute(net, torch.zeros(1, 1, 8, 8), 2, "occlusion"), 0, atol=1e-6)

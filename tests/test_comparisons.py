@@ -129,8 +129,8 @@ def test_lines_are_what_a_loop_finds(found, forget):
 def test_relearning_that_never_ends_counts_as_its_limit(found):
     never = scores.lines(found, "test")[-1].scores["relearn"]
     assert (never.mean, never.never, never.n) == (12, 6, 6)
-    assert np.isinf(scores.evidence(found, "forget_gently", "test").epochs)
-    assert scores.evidence(found, "wfnet", "test").epochs == 2
+    assert np.isinf(scores.evidence(found, "forget_gently", "test", found.done("forget_gently")).epochs)
+    assert scores.evidence(found, "wfnet", "test", found.done("wfnet")).epochs == 2
 
 
 def test_the_rate_of_relearning(found):
@@ -161,10 +161,10 @@ def test_worst_case_is_one_class_for_all(found):
     means = {c: np.mean([scores.strongest(row) for row in found.done("wfnet", c)]) for c in (0, 3, 7)}
     worst = max(means, key=means.get)
     assert scores.most_attacked(found.done("wfnet")) == worst and scores.most_attacked([]) is None
-    assert scores.evidence(found, "wfnet", "test", 3, attacked=worst).auc == pytest.approx(means[worst])
+    assert scores.evidence(found, "wfnet", "test", found.done("wfnet", 3), found.done("wfnet", worst)).auc == pytest.approx(means[worst])
     other = np.mean([scores.strongest(row) for row in found.done("retrain", worst)])
-    assert scores.evidence(found, "retrain", "test", 3, attacked=worst).auc == pytest.approx(other)
-    assert scores.evidence(found, "wfnet", "test", 3).auc == pytest.approx(np.mean([scores.strongest(r) for r in found.done("wfnet", 3)]))
+    assert scores.evidence(found, "retrain", "test", found.done("retrain", 3), found.done("retrain", worst)).auc == pytest.approx(other)
+    assert scores.evidence(found, "wfnet", "test", found.done("wfnet", 3)).auc == pytest.approx(np.mean([scores.strongest(r) for r in found.done("wfnet", 3)]))
 
 
 def test_references_stay_on_top(found):
@@ -174,7 +174,18 @@ def test_references_stay_on_top(found):
         means = [line.scores[what.name].mean for line in scores.ordered(lines, what.name)[3:]]
         assert names[:3] == ["original", "retrain", "logit_mask"]
         assert means == sorted(means, reverse=what.better == scores.HIGHER)
+        ends = [line.scores[what.name].worst for line in scores.ordered(lines, what.name, worst=True)[3:]]
+        assert ends == sorted(ends, reverse=what.better == scores.HIGHER)
     assert scores.ordered(lines, None) == lines
+
+
+def test_rows_that_stand_beside_each_other(found):
+    """The same classes and seeds; a method that shares none with the first is left aside."""
+    every = {(c, seed) for c in (0, 3, 7) for seed in (0, 1)}
+    assert scores.common(found, ("wfnet", "retrain", "original")) == every and scores.common(found, ("wfnet", "retrain"), 3) == {(3, 0), (3, 1)}
+    fewer = replace(found, rows=tuple(row for row in found.rows if row["method"] != "retrain" or (row["forget"], row["seed"]) == (7, 1)))
+    assert scores.common(fewer, ("wfnet", "retrain", "original")) == {(7, 1)} == scores.common(fewer, ("retrain", "wfnet"))
+    assert scores.common(fewer, ("wfnet", "retrain"), 3) == {(3, 0), (3, 1)} and scores.common(fewer, ("svd", "wfnet")) == {(0, 0), (0, 1), (3, 0), (3, 1), (7, 0)} | scores.common(fewer, ("svd",))
 
 
 def test_prices_count_the_shared_round_once(found):
@@ -189,7 +200,7 @@ def test_evidence_names_the_worst_class_and_what_it_cost(found):
     """Over several classes; of one there is no worst."""
     rows = found.done("random_labels")
     worst = max(rows, key=lambda row: row["splits"]["test"]["acc_f"])
-    all_, one = (scores.evidence(found, "random_labels", "test", c) for c in (None, 3))
+    all_, one = (scores.evidence(found, "random_labels", "test", found.done("random_labels", c)) for c in (None, 3))
     assert all_.worst_f == worst["splits"]["test"]["acc_f"] and all_.worst_class == found.classes[worst["forget"]]
     assert all_.acc_r == pytest.approx(np.mean([row["splits"]["test"]["acc_r"] for row in rows])) and (all_.over, all_.rows) == (6, 6)
     assert np.isnan(one.worst_f) and one.worst_class == "" and (one.over, one.rows) == (2, 2)

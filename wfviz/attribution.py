@@ -79,7 +79,7 @@ def _grad_cam(net: WFNet, x: Tensor, target: int, forget: object, layer: str | N
 
 
 def _occlusion(net: WFNet, x: Tensor, target: int, forget: object, _layer: str | None) -> Tensor:
-    """Zeiler & Fergus 2014: how far the output falls when a window of an eighth of the picture turns grey."""
+    """Zeiler & Fergus 2014: how far the output falls when a window of an eighth of the side, two pixels at least, turns grey."""
     from captum.attr import Occlusion
 
     window = max(2, x.shape[-1] // 8)
@@ -87,7 +87,7 @@ def _occlusion(net: WFNet, x: Tensor, target: int, forget: object, _layer: str |
         return Occlusion(net).attribute(
             x, target=target, additional_forward_args=(forget,), perturbations_per_eval=32,
             sliding_window_shapes=(x.shape[1], window, window), strides=(x.shape[1], max(1, window // 2), max(1, window // 2)),
-        ).sum(1)
+        ).mean(1)  # every channel has the whole fall
 
 
 def _rollout(net: WFNet, x: Tensor, _target: int, forget: object, _layer: str | None) -> Tensor:

@@ -118,13 +118,13 @@ def lines(comparison: Comparison, split: str, forget: int | None = None) -> list
     return found
 
 
-def ordered(found: Sequence[Line], by: str | None) -> list[Line]:
-    """The references as they are, then the others, the best mean of score `by` first and what was not measured last."""
+def ordered(found: Sequence[Line], by: str | None, worst: bool = False) -> list[Line]:
+    """The references as they are, then the others, the best mean (or worst row) of score `by` first and what was not measured last."""
     if by is None:
         return list(found)
     sign = -1 if next(what for what in SCORES if what.name == by).better == HIGHER else 1
     others = [line for line in found if not line.reference]
-    key = [np.inf if line.scores[by] is None else sign * line.scores[by].mean for line in others]
+    key = [np.inf if line.scores[by] is None else sign * (line.scores[by].worst if worst else line.scores[by].mean) for line in others]
     return [line for line in found if line.reference] + [others[i] for i in np.argsort(key, kind="stable")]
 
 
@@ -166,17 +166,26 @@ def guessing(rows: Sequence[dict]) -> float:
     return float(np.sqrt(((2 * m + 1) / (12 * m**2)).sum()) / len(m)) if len(m) else 0.0
 
 
-def evidence(comparison: Comparison, method: str, split: str, forget: int | None = None, attacked: int | None = None) -> Evidence:
-    """Means over the finished rows of a method; `attacked`: the class whose rows the attack is taken from, if not the same ones."""
-    rows = comparison.done(method, forget)
+def common(comparison: Comparison, methods: Sequence[str], forget: int | None = None) -> set[tuple[int, int]]:
+    """(class, seed) of the rows that all of `methods` have finished: means over others do not stand beside each other.
+
+    A method that has finished none of those of the first is left aside.
+    """
+    first, *others = ({(row["forget"], row["seed"]) for row in comparison.done(method, forget)} for method in methods)
+    for other in others:
+        first = first & other or first
+    return first
+
+
+def evidence(comparison: Comparison, method: str, split: str, rows: Sequence[dict], attacks: Sequence[dict] | None = None) -> Evidence:
+    """Means over finished rows of a method; attacks: the rows that the attack is taken from, if not the same ones."""
     found = {what.name: score(comparison, what, rows, split) for what in SCORES} if rows else {}
     again, gone = found.get("relearn"), found.get("Acc_f")
-    attacks = rows if attacked is None else comparison.done(method, attacked)
     several = gone is not None and len({row["forget"] for row in rows}) > 1
     return Evidence(
         comparison.short(method), _of(gone), _of(found.get("probe")),
         epochs=float("inf") if again and again.never == again.n else _of(again),
-        auc=_of(found.get("attack")) if attacked is None else _mean([strongest(row) for row in attacks]), auc_error=guessing(attacks),
+        auc=_mean([strongest(row) for row in (rows if attacks is None else attacks)]), auc_error=guessing(rows if attacks is None else attacks),
         never=again.never if again else 0, tried=again.n if again else 0,
         worst_f=gone.worst if several else float("nan"), worst_class=gone.worst_class if several else "",
         acc_r=_of(found.get("Acc_r")), over=sum(bool(row.get("over_forgetting")) for row in rows), rows=len(rows),

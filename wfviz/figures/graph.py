@@ -190,7 +190,7 @@ def _nodes(figure, graph, kind, places, classes, lit, forgotten, focus):
         colors.append(style.QUIET if is_filter else style.class_color(index, len(classes), forgotten))
         sizes.append(14 if node == focus else min(9 if is_filter else 13, max(4, 450 // len(places))))
         opacities.append(1.0 if lit is None or node in lit else 0.25)
-        what = "closed for" if is_filter else "most closed filters shared with other classes"
+        what = "closed for" if is_filter else f"most closed filters{' shared with other classes' if graph.graph['shared_by'] > 1 else ''}"
         title = style.label(graph.nodes[node].get("name", f"filter {label}"), 60) if is_filter else label
         hovers.append(f"<b>{title}</b><br>{what}: {', '.join(near) or 'none'}")
     many = len(places)

@@ -97,9 +97,10 @@ def words(
     size, more = abs(spearman), "more" if spearman >= 0 else "less"
     how = "not" if size < 0.1 else "hardly" if size < 0.3 else "somewhat" if size < 0.6 else "clearly"
     at = int(np.argmax(shared[pairs]))
+    some = ", for example," if (shared[pairs] > shared[pairs][at] - 1e-9).sum() > 1 else ""
     a, b = (style.called(classes[side[at]]) for side in pairs)
     those = "rows are more alike" if cosine else "filters overlap more"
-    best = f"The rows of {a} and {b} are most alike, cosine {shared[pairs][at]:.2f}" if cosine else f"{a} and {b} overlap most, {style.percent(shared[pairs][at])}"
+    best = f"The rows of {a} and {b}{some} are most alike, cosine {shared[pairs][at]:.2f}" if cosine else f"{a} and {b}{some} overlap most, {style.percent(shared[pairs][at])}"
     return (
         f"Over {most:,} pairs of classes, those whose {those} are {how} mixed up {more} often by the original network: "
         f"Pearson {_signed(pearson)}, Spearman {_signed(spearman)}. {best}; "

@@ -130,7 +130,8 @@ def sharing(
     near = overlap[forgotten].copy()
     near[forgotten] = -1
     likest = int(near.argmax())
-    tail = f"; the largest overlap is with {called(classes[likest])}: {percent(near[likest])}" if near[likest] > 0 else ""
+    some = ", for example," if (near > near[likest] - 1e-9).sum() > 1 else ""
+    tail = f"; the largest overlap is{some} with {called(classes[likest])}: {percent(near[likest])}" if near[likest] > 0 else ""
     if len(own) == 1:
         return f"The filter of {layer} that is most closed for {called(classes[forgotten])} is {'' if both else 'not '}shared with other classes{tail}."
     return (

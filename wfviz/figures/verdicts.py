@@ -40,11 +40,15 @@ def best(found: Sequence[Line], where: str) -> str:
     """The answer of the table in words. where: `for “3”`, or `over 10 forgotten classes`."""
     start = where[:1].upper() + where[1:]
     failed = sum(line.failed for line in found)
-    tail = f" {count(failed, 'row')} failed." if failed else ""
+    most = max((line.done for line in found), default=0)
     others = [line for line in found if not line.reference and line.scores["Acc_r"] and line.scores["Acc_f"]]
+    short = [line.title for line in others if line.done < most]  # their means are over other classes
+    others = [line for line in others if line.done == most]
+    tail = f" {count(failed, 'row')} failed." if failed else ""
+    tail += f" {join(some_of(short))} {'has' if len(short) == 1 else 'have'} not finished all {most} rows and {'is' if len(short) == 1 else 'are'} left aside." if short else ""
     if not others:
         return f"No method beside the references has finished {where}.{tail}"
-    silent = [line for line in others if line.scores["Acc_f"].mean <= FORGOTTEN]
+    silent = [line for line in others if _shown(line.scores["Acc_f"].mean) <= FORGOTTEN]
     beside = [f"{line.short.lower()} {percent(line.scores['Acc_r'].mean)}" for line in found if line.reference and line.scores["Acc_r"]]
     beside_words = f" ({join(beside)})" if beside else ""
     if not silent:
@@ -66,6 +70,11 @@ def best(found: Sequence[Line], where: str) -> str:
     return f"{start}, {some} {percent(top.scores['Acc_r'].mean)}{beside_words}.{more}{tail}"
 
 
+def _shown(share: float) -> float:
+    """As percent() writes it: a sentence does not say that 1.0 % is more than 1.0 %."""
+    return round(float(share), 3)
+
+
 def some_of(names: Sequence[str], most: int = 3) -> list[str]:
     """The first names and how many more there are."""
     return [*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])]
@@ -77,7 +86,8 @@ def some_of(names: Sequence[str], most: int = 3) -> list[str]:
 def recognised(own: Evidence, beside: dict[str, Evidence], what: str) -> Verdict:
     """what: the pictures that are meant, `test pictures of “3”`."""
     floor = beside["retrain"].acc_f if "retrain" in beside and np.isfinite(beside["retrain"].acc_f) else 0.0
-    answer = UNKNOWN if np.isnan(own.acc_f) else _graded(own.acc_f, floor + SILENT, floor + FAINT)
+    floor = _shown(floor)
+    answer = UNKNOWN if np.isnan(own.acc_f) else _graded(_shown(own.acc_f), floor + SILENT + TIE, floor + FAINT + TIE)
     if answer == NO and own.worst_f > floor + FAINT:  # a mean over many classes hides the one that is still there
         answer = PARTLY
     worst = f", at worst {_percent(own.worst_f)} ({called(own.worst_class)})" if own.worst_f > own.acc_f else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SHOWN = 200  # pictures, evenly from all classes
+SHOWN = 200  # pictures, evenly from all classes, or one each of as many
 
 
 class FeatureMap:
@@ -19,7 +19,8 @@ class FeatureMap:
 
     def __init__(self, features: Tensor, labels: Tensor, neighbours: Tensor, seed: int = 0):
         n = int(labels.max()) + 1
-        self.shown = torch.cat([(labels == c).nonzero()[: max(1, SHOWN // n), 0] for c in range(n)])[:SHOWN]
+        classes = range(n) if n <= SHOWN else torch.linspace(0, n - 1, SHOWN).long().tolist()
+        self.shown = torch.cat([(labels == c).nonzero()[: max(1, SHOWN // n), 0] for c in classes])[:SHOWN]
         self.labels = labels[self.shown]
         points = features[self.shown].float()
         self.mean, self.axes = points.mean(0), torch.linalg.svd(points - points.mean(0), full_matrices=False)[2][:2].T

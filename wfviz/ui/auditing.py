@@ -14,7 +14,7 @@ from wfviz.figures import verdicts
 from wfviz.figures.comparison import Trace, layer_figure
 from wfviz.figures.style import called
 from wfviz.figures.verdicts import PARTLY, NO, QUESTIONS, UNKNOWN, YES, Verdict
-from wfviz.scores import GRID, Evidence, by_layer, evidence, goal, most_attacked, relearning, roc, strongest
+from wfviz.scores import GRID, Evidence, by_layer, common, evidence, goal, most_attacked, relearning, roc, strongest
 from wfviz.ui import definitions
 from wfviz.ui.compared import all_open, same_original, starting, titles, whose
 from wfviz.ui.state import LINKS, State, check_link, nothing_for
@@ -52,7 +52,7 @@ class Case:
     @property
     def attacked(self) -> int | None:
         """The class on which all networks are attacked: with the worst case that where the method is told best."""
-        return most_attacked(self.comparison.done(self.method)) if self.worst else None
+        return most_attacked(self._rows(self.method, None)) if self.worst else None
 
     @property
     def worst_class(self) -> str:
@@ -63,17 +63,28 @@ class Case:
         return self.method.startswith(GATED)
 
     def rows(self, method: str) -> list[dict]:
-        return self.comparison.done(method, self.forget)
+        """The finished rows of a method, of those classes and seeds that stand beside each other."""
+        return self._rows(method, self.forget)
 
     def attack_rows(self, method: str) -> list[dict]:
-        return self.rows(method) if self.attacked is None else self.comparison.done(method, self.attacked)
+        return self.rows(method) if self.attacked is None else self._rows(method, self.attacked)
+
+    def _rows(self, method: str, forget: int | None) -> list[dict]:
+        both = common(self.comparison, (self.method, *self.beside), forget)
+        return [row for row in self.comparison.done(method, forget) if (row["forget"], row["seed"]) in both]
+
+    @property
+    def left_out(self) -> str:
+        """A sentence where the networks beside the method have not finished all that it has."""
+        used, there = len(self.rows(self.method)), len(self.comparison.done(self.method, self.forget))
+        return f"Only the {used} of {there} rows count whose class and seed the networks beside it have finished as well." if used < there else ""
 
     def own(self, method: str) -> Evidence:
         """What is known of a method, under its full title: it opens sentences."""
         return replace(self.evidence(method), title=self.comparison.title(method))
 
     def evidence(self, method: str) -> Evidence:
-        return evidence(self.comparison, method, self.split, self.forget, self.attacked)
+        return evidence(self.comparison, method, self.split, self.rows(method), self.attack_rows(method))
 
     def verdicts(self, method: str) -> dict[str, Verdict]:
         """The four verdicts on a method, by key of `QUESTIONS`."""
@@ -170,13 +181,13 @@ def _told(case: Case, words: str) -> None:
 
 
 def attack_table(case: Case) -> pd.DataFrame:
-    """AUC of every attack on every network: means over the rows looked at, or over those of the worst class."""
+    """AUC of every attack on every network, one below 0.5 turned round: means over the rows looked at, or over those of the worst class."""
     rows = []
     for _, method in [*case.parts[::-1]]:
         shown = case.attack_rows(method)
         line: dict = {"Network": case.comparison.short(method)}
         for name in ATTACKS:
-            values = [r["attack"][name] for r in shown if name in r.get("attack", {})]
+            values = [max(auc, 1 - auc) for r in shown if (auc := r.get("attack", {}).get(name)) is not None]
             line[name] = float(np.mean(values)) if values else None
         strong = [v for r in shown if np.isfinite(v := strongest(r))]
         rows.append(line | {"strongest": float(np.mean(strong)) if strong else None})
@@ -189,6 +200,7 @@ def attacks(case: Case) -> None:
     with st.expander("Every attack as a table", icon=":material/table:"):
         formats = {name: st.column_config.NumberColumn(format="%.3f") for name in (*ATTACKS, "strongest") if name in table}
         st.dataframe(table, hide_index=True, alt="Area under the ROC curve of every attack", column_config=formats)
+        st.caption("An AUC below 0.5 tells as much the other way round and counts as one minus itself. Strongest: of every row, then the mean.")
 
 
 def open_gates(state: State, case: Case) -> None:
@@ -204,7 +216,7 @@ def open_gates(state: State, case: Case) -> None:
         changed = f"{title} has no gates to open: what it has changed stays changed. The original has to be kept to have the class back."
         st.markdown(plain(said.get(case.method.partition(".")[0], changed)))
         return
-    same = all_open(case.comparison, network)
+    same = all_open(case.comparison, network) if same_original(case.comparison, network) else 0
     if same:
         said = (
             f"With no class forgotten, {network.slug} gives the {same:,} test pictures the very answers of the original, counted class by "

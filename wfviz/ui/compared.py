@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from wfviz.ui.words import plain
 
 _FOR = "_wfviz_compared_for"  # the network that the comparison was chosen for
 WEIGHTS, KIND = "weights", "kind"
+STAMP = "stamp"  # of the file as it was read
 
 
 @st.cache_resource(max_entries=32, show_spinner="Reading the comparison")
 def _read(folder: str, stamp: str) -> Comparison:
-    return read(folder)
+    found = read(folder)
+    return replace(found, about={**found.about, STAMP: stamp})
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -33,8 +36,8 @@ def _lines(folder: str, stamp: str, split: str, forget: int | None, _comparison:
 
 
 def table(comparison: Comparison, split: str, forget: int | None) -> list[Line]:
-    """The lines of the table, added up once for every state of the file."""
-    return _lines(comparison.folder, _stamp(comparison.folder), split, forget, comparison)
+    """The lines of the table, added up once for every state of the file that was read."""
+    return _lines(comparison.folder, comparison.about[STAMP], split, forget, comparison)
 
 
 def _stamp(folder: str | Path) -> str:
@@ -70,10 +73,11 @@ def fitting(found: Mapping[str, Comparison], network: cached.Network) -> tuple[s
 
 
 def same_original(comparison: Comparison, network: cached.Network) -> bool:
-    """Whether a comparison starts from the network: the same backbone, or the same answer to every test picture, counted."""
+    """Whether a comparison starts from the network: the same backbone; where that is not known, the same answer to every test picture, counted."""
     digests, started = network.card.get("digests") or {}, comparison.about.get("original", {}).get("weights")
-    if started and started in (digests.get("backbone"), digests.get("weights")):
-        return True
+    known = [digests[key] for key in ("backbone", "weights") if digests.get(key)]
+    if started and known:
+        return started in known
     return bool(all_open(comparison, network))
 
 
@@ -85,7 +89,7 @@ def all_open(comparison: Comparison, network: cached.Network) -> int:
         stored = cached.evaluation(network).confusion.get("test")
     except WfvizError:
         return 0
-    if counted is None or stored is None or stored[0].shape != counted.shape or comparison.classes != network.classes:
+    if comparison.dataset != network.dataset or counted is None or stored is None or stored[0].shape != counted.shape or comparison.classes != network.classes:
         return 0
     return int(counted.sum()) if np.array_equal(stored[0], counted) else 0
 

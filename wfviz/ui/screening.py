@@ -11,7 +11,7 @@ import streamlit as st
 from wfviz.comparisons import Comparison
 from wfviz.figures import confusion as matrices
 from wfviz.figures import sentences
-from wfviz.figures.bars import accuracy_bars
+from wfviz.figures.bars import MOST_PAIRS, accuracy_bars
 from wfviz.figures.comparison import Trace, layer_figure, map_ends, map_figure, price_figure
 from wfviz.figures.style import called, count, join, percent
 from wfviz.figures.verdicts import some_of
@@ -27,7 +27,8 @@ from wfviz.ui.words import plain, shortened
 AS_LISTED = "order of the methods"
 MEAN, WORST = "mean ± std", "worst class"
 TABLE = "screening"
-OVER, FAILED = "over-forgets", "failed"
+LEFT = [("steps", 0), ("epochs", 0), ("lr", 0), ("reassign", -1)]  # settings that leave it to the method
+OVER, FAILED, ROWS = "over-forgets", "failed", "rows"
 PINNED = "background-color: rgba(128, 134, 144, 0.13)"
 
 
@@ -73,13 +74,15 @@ def _written(what: Score, value: float) -> str:
 
 def frame(shown: Sequence[Line], worst: bool, names: dict[str, str]) -> pd.DataFrame:
     """The table as text, a row for every line. names: method -> its title on the page."""
-    rows = []
+    rows, most = [], max((line.done for line in shown), default=0)
     for line in shown:
         cells = {header(what): cell(what, line.scores[what.name], worst) for what in SCORES}
         cells[OVER] = f"{line.over} of {line.done}" if line.over else "no" if line.done else "–"
         cells[FAILED] = f"{line.failed} of {line.done + line.failed}" if line.failed else ""
+        cells[ROWS] = f"{line.done} of {most}"
         rows.append({"Method": names[line.method], **cells})
     first = ["Method", *(header(what) for what in SCORES[:2]), OVER] + ([FAILED] if any(line.failed for line in shown) else [])
+    first += [ROWS] if any(line.done < most for line in shown) else []
     return pd.DataFrame(rows)[first + [header(what) for what in SCORES[2:]]]
 
 
@@ -114,7 +117,7 @@ def pair_after(rows: Sequence[int], pair: tuple[str, str], shown: Sequence[str])
 
 def table(comparison: Comparison, found: Sequence[Line], by: str | None, worst: bool, pair: tuple[str, str], words: str) -> None:
     """The references on top, then the methods; ticking two shows them side by side, clicking a header sorts."""
-    shown = ordered(found, by)
+    shown = ordered(found, by, worst)
     methods, names = [line.method for line in shown], {m: t for t, m in titles(comparison, comparison.methods).items()}
     text = frame(shown, worst, names)
     columns = {what.name: header(what) for what in SCORES}
@@ -135,6 +138,7 @@ def table(comparison: Comparison, found: Sequence[Line], by: str | None, worst: 
         "Method": st.column_config.TextColumn(pinned=True, help="References stay on top."),
         OVER: st.column_config.TextColumn(help=definitions.definition("over-forgetting")),
         FAILED: st.column_config.TextColumn(help="Rows that ended in an error; the means are over the others."),
+        ROWS: st.column_config.TextColumn(help="Rows that are finished; with fewer than others the means are over other classes."),
     }
     st.dataframe(
         styled, hide_index=True, column_config=config, key=TABLE, alt=f"All methods. {words}", on_select=selected,
@@ -213,15 +217,16 @@ def side_by_side(state: State, comparison: Comparison, pair: tuple[str, str], fo
 
 def _confusions(state: State, comparison: Comparison, pair: tuple[str, str], forget: int | None) -> None:
     shown = [("Before", "original", "before")] + [(comparison.short(m), m, key) for m, key in zip(pair, ("first", "second"), strict=True)]
-    several = f", over {count(len(comparison.about['forget']), 'forgotten class', 'forgotten classes')}" if forget is None else ""
-    st.markdown(f"**Confusion matrices**, in % of the row{several}")
+    st.markdown("**Confusion matrices**, in % of the row")
     with st.grid(3, min_column_width=240):
         for title, method, key in shown:
-            counts = confusion(comparison.done(method, forget), state.split) if method in comparison.finished else None
+            rows = comparison.done(method, forget)[: 1 if key == "before" else None]  # before it is the same in all
+            counts = confusion(rows, state.split)
             if counts is None:
                 continue
+            several = f", {len(rows)} rows added up" if len(rows) > 1 else ""
             with st.container(gap="xsmall"):
-                st.markdown(f"**{plain(shortened(title, 30))}**")
+                st.markdown(f"**{plain(shortened(title, 30))}**{several}")
                 figure = matrices.confusion_figure(matrices.shares(counts), counts, comparison.classes, False, forget if key != "before" else None)
                 chart(figure, f"{title}{several}: {sentences.mix_ups(comparison.classes, counts)}", f"confusion_{key}")
 
@@ -245,6 +250,8 @@ def _accuracy(state: State, comparison: Comparison, method: str, forget: int | N
     if forget is not None:
         said += f" Of {called(comparison.classes[forget])} {percent(after[0][forget])} are recognised."
     chart(accuracy_bars(comparison.classes, before[0], after[0], after[1], forget, title), said, f"accuracy_{key}")
+    if len(comparison.classes) > MOST_PAIRS:
+        st.caption(f"The {MOST_PAIRS} classes that this method changes most are drawn, of {len(comparison.classes):,}.")
 
 
 def by_class(comparison: Comparison, method: str, split: str, forget: int | None) -> tuple[np.ndarray, np.ndarray] | None:
@@ -299,7 +306,9 @@ def _maps(comparison: Comparison, pair: tuple[str, str], forget: int | None) -> 
                     map_figure(points, comparison.classes, gone, ends),
                     f"{title}: {count(len(points['labels']), 'test picture')} {how}, {name} in the accent", f"map_{key}",
                 )  # fmt: skip
-    st.caption(plain(f"Every point is a test picture, {how}. {name} is drawn as orange diamonds.{note}"))
+    here = any(gone in points["labels"] for _, points, _ in found)
+    drawn = f"{name} is drawn as orange diamonds." if here else f"Pictures of {name} are not among those that were kept."
+    st.caption(plain(f"Every point is a test picture, {how}. {drawn}{note}"))
 
 
 def _mapped(comparison: Comparison, method: str, forget: int) -> dict | None:
@@ -356,5 +365,10 @@ def making(comparison: Comparison) -> None:
 
 
 def settings(found: dict) -> str:
-    """As they read in a table: `steps 60, lr 0.0001`; what is empty is left out."""
-    return ", ".join(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in found.items() if value not in ("", []))
+    """As they read in a table: `steps 60, lr 0.0001`; what is empty or left to the method (0 steps, no class) is left out.
+
+    Of a WF-Net that was there already the checkpoint alone counts.
+    """
+    if found.get("checkpoint"):
+        found = {"checkpoint": found["checkpoint"]}
+    return ", ".join(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in found.items() if value not in ("", []) and (key, value) not in LEFT)
