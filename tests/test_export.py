@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from wfviz import checkpoints
 from wfviz.backbones import CNN
@@ -78,3 +79,29 @@ def test_an_old_file_survives_a_failed_export(net, made, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         bake_to(net, (3,), path, made)
     assert path.read_text() == "old" and {p.name for p in tmp_path.iterdir()} == {"plain.safetensors", "net"}
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.head = nn.Linear(64, 16), nn.Linear(16, 16), nn.Linear(16, 10)
+        self.c = nn.Linear(16, 16)
+        self.c.weight = self.b.weight
+
+    def forward(self, x):
+        return self.head(self.c(self.b(self.a(x.flatten(1)).relu()).relu()).relu())
+
+
+def test_shared_weights_with_gates_that_differ(made, roughen, tmp_path):
+    """A plain state dict could hold one of them only."""
+    net = roughen(WFNet(Tied(), 10, ("b", "c")), torch.float32)
+    with pytest.raises(WfvizError, match="b.weight and c.weight are one tensor"):
+        bake_to(net, (3,), tmp_path / "plain.safetensors", made)
+    assert not (tmp_path / "plain.safetensors").exists()
+    same = WFNet(Tied(), 10, ("a",))
+    bake_to(same, (3,), tmp_path / "plain.safetensors", made)
+    plain = Tied()
+    plain.load_state_dict(load_file(tmp_path / "plain.safetensors"))
+    torch.testing.assert_close(plain(X), same(X, forget=3))

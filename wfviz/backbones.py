@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from wfviz.errors import WfvizError, nearest
+from wfviz.plugins import checked_network, is_own
 from wfviz.specs import BackboneSpec, InputSpec
 
 SMALL = 64  # pictures up to this size get a 3x3 stem and small patches
@@ -39,6 +40,9 @@ _registry: dict[str, Recipe] = {}
 
 def backbone(name: str, **how):
     """Register `make(spec) -> nn.Module` under a name, with the fields of `Recipe` as keywords."""
+
+    if isinstance(how.get("layers"), str):
+        how["layers"] = (how["layers"],)
 
     def register(make):
         _registry[name] = Recipe(make, **how)
@@ -72,7 +76,8 @@ def build(spec: BackboneSpec) -> nn.Module:
         raise WfvizError(f"pictures have 1 to {LARGEST} px, not {spec.size}")
     if spec.n_classes < 2:
         raise WfvizError(f"a classifier has at least two classes, not {spec.n_classes}")
-    return recipe(spec.name).make(spec)
+    make = recipe(spec.name).make
+    return checked_network(make, spec) if is_own(make) else make(spec)
 
 
 # --- convolutional ------------------------------------------------------------------------------
@@ -236,7 +241,7 @@ def _from_torchvision(spec: BackboneSpec, name: str) -> nn.Module:
     if name not in models.list_models(module=models):
         import timm
 
-        raise WfvizError(nearest(name, [*names(), *timm.list_models(), *models.list_models(module=models)], "backbone"))
+        raise WfvizError(nearest(name, [*names(), *timm.list_models(), *models.list_models(module=models)], "backbone") + " (one of your own: give its file by --plugin)")
     if spec.channels != 3:
         raise WfvizError(f"{name} takes pictures of 3 channels, not {spec.channels}")
     if not spec.pretrained:

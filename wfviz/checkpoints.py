@@ -344,7 +344,7 @@ def _skeleton(card: dict, folder: str | Path, backbone: torch.nn.Module | None) 
 def _known(card: dict, folder: str | Path) -> BackboneSpec:
     """The backbone of a checkpoint, for its own weights."""
     if card["backbone"].get("name") in (None, "custom"):
-        raise WfvizError(f"{folder} was made around a network of your own; give it as wfviz.load(folder, backbone=...)")
+        raise WfvizError(f"{folder} was made around a network of your own; give it as wfviz.load(folder, backbone=...), or register it in a file (README, --plugin) and train it by name")
     return replace(BackboneSpec.from_dict(card["backbone"]), pretrained=False)
 
 

@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     _where(sub)
     sub.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the original; without it, one is trained first")
     sub.add_argument("--methods", default="all", help="names, comma-separated, or all; --list-methods tells them, and kga.freeze=12 is kga with a setting changed")
-    sub.add_argument("--list-methods", action=_ListMethods, help="print the methods with their settings, and end")
+    sub.add_argument("--list-methods", action=_ListMethods, help="print the methods with their settings, those of a --plugin before it as well, and end")
     sub.add_argument("--classes", default="all", help="classes by name or number, comma-separated, or all")
     sub.add_argument("--seeds", default="0", help="comma-separated (0)")
     sub.add_argument("--relearn", type=_from_zero(int), default=100, metavar="N", help="limit of the relearn time in epochs; 0: leave it out (100)")

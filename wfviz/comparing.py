@@ -21,13 +21,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from wfviz.backbones import build
+from wfviz import plugins
+from wfviz.backbones import build, recipe
 from wfviz.checkpoints import versions
 from wfviz.comparisons import COMPARISON, FORMAT, ROWS
 from wfviz.data import Data
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
 from wfviz.methods import Method, MethodSpec, Progress, get, setting
+from wfviz.methods.registry import DataChanged
 from wfviz.metrics.forgetting import Judge
 from wfviz.pretraining import seconds_of
 from wfviz.specs import BackboneSpec, PretrainSpec
@@ -125,7 +127,9 @@ class _Bench:
     def __init__(self, plan: Plan, origin: Origin, data: Data, folder: Path, judge: Judge, chosen: dict[str, Method]):
         self.plan, self.origin, self.data, self.folder, self.judge, self.chosen = plan, origin, data, folder, judge, chosen
         self.machine = f"{os.cpu_count()} cores, {next(origin.model.parameters()).device.type}"
-        self.world = [MEASURES, origin.digest, data.digest(), plan.relearn_epochs]  # a network depends on the two in the middle
+        code = plugins.source_of(recipe(origin.backbone.name).make)  # of a network of one's own
+        weights = origin.digest + (hashlib.sha256(code.encode()).hexdigest() if code else "")
+        self.world = [MEASURES, weights, data.digest(), plan.relearn_epochs]  # a network depends on the two in the middle
         self.prepared: dict[tuple[str, int], tuple[object, float]] = {}
         self.beside: tuple[tuple[int, int], nn.Module | None] | None = None
         self.broken: set[tuple[int, int]] = set()  # (seed, class) of retrained networks that could not be made for LiRA
@@ -147,6 +151,8 @@ class _Bench:
         try:
             spec = method.settled(spec, lambda: self.judge.relearn_lr)
             row |= {"state": "done", "settings": spec.settings, **self._measured(method, spec, c, progress)}
+        except DataChanged:  # every row after it would be wrong
+            raise
         except Exception as error:  # a method of somebody's own raises what it likes; the others go on
             reason = str(error).splitlines()[0] if str(error) else ""
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}

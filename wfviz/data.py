@@ -20,6 +20,7 @@ from torch import Tensor
 
 from wfviz.errors import WfvizError, nearest
 from wfviz.pictures import open_picture, picture_to_uint8
+from wfviz.plugins import checked_data, is_own
 from wfviz.specs import InputSpec
 
 VALIDATION = 0.1  # of the training pictures, at most 5,000
@@ -141,7 +142,8 @@ def load_data(
     Raises WfvizError where it is unknown, or neither there nor to be downloaded.
     """
     if name in _registry:
-        return _registry[name](data_root(root), seed, download)
+        make = _registry[name]
+        return checked_data(make, name, data_root(root), seed, download) if is_own(make) else make(data_root(root), seed, download)
     try:
         found = bool(name) and Path(name).is_dir()
     except OSError:  # too long for a file name

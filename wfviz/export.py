@@ -27,7 +27,17 @@ def bake_to(net: WFNet, forget: tuple[int, ...], path: Path, card: dict) -> None
 
 def _safetensors(net: WFNet, plain: torch.nn.Module, path: Path, about: dict) -> None:
     state = {key: value.contiguous().clone() for key, value in plain.state_dict().items()}
+    for first, second in _shared(net):
+        if not torch.equal(state[first], state[second]):
+            raise WfvizError(f"{first} and {second} are one tensor in this network, with gates that differ: write .onnx, or gate only one of them")
     write_atomically(path, lambda temporary: save_file(state, temporary, {"wfviz": json.dumps(about)}))
+
+
+def _shared(net: WFNet) -> list[tuple[str, str]]:
+    """Pairs of names in the backbone's state under which the same weights lie."""
+    first: dict[int, str] = {}
+    pairs = ((first.setdefault(value.data_ptr(), key), key) for key, value in net.backbone_state().items() if value.numel())
+    return [(one, other) for one, other in pairs if one != other]
 
 
 def _onnx(net: WFNet, plain: torch.nn.Module, path: Path, about: dict) -> None:

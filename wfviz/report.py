@@ -216,7 +216,7 @@ def _making(card: dict, folder: str | Path, forgotten: Sequence[int]) -> Iterabl
     words = _words(made[-1]) if made else []
     if "--out" in words[:-1] and Path(words[words.index("--out") + 1]).name == Path(where).name:
         where = words[words.index("--out") + 1]  # as it was called, not where it lies now
-    own = [word for flag, value in pairwise(words) if flag == "--plugin" for word in (flag, value)]
+    own = [word for flag, value in pairwise(words) if flag == "--plugin" for word in (flag, value)] + [word for word in words if word.startswith("--plugin=")]
     checks = [[*check, *own] for check in _checks(card, where)]
     names = [str(c) for c in card["classes"]]
     chosen = ",".join(str(c) if "," in names[c] else names[c] for c in forgotten)

@@ -287,3 +287,26 @@ def test_rows_where_space_is_folded_into_the_batch():
                 gate = {"weight": own[i], "bias": own[0]} if of["given"]["inside"] is both else own[i]
                 alone.append(net(x[i : i + 1], given={"inside": gate}))
         assert torch.allclose(net(x, **of), torch.cat(alone), atol=1e-6)
+
+
+class TokensFirst(nn.Module):
+    """As nn.TransformerEncoder without batch_first: [tokens, samples, features]."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.value, self.head = nn.Conv2d(1, 6, 2, stride=2), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        tokens = self.stem(x).flatten(2).permute(2, 0, 1)
+        return self.head(self.value(tokens).relu().mean(0))
+
+
+@pytest.mark.parametrize("batch", [3, 4, 5])
+def test_tokens_first(batch, roughen):
+    """Also where a batch has as many samples as a picture has tokens, 4 here, and nothing tells them apart by number."""
+    net = roughen(WFNet(TokensFirst(), 3, ("value",)), torch.float32)
+    x, forget = torch.randn(batch, 1, 4, 4), torch.arange(batch) % 4 - 1
+    alone = torch.cat([net(x[i : i + 1], forget=None if c < 0 else int(c)) for i, c in enumerate(forget)])
+    torch.testing.assert_close(net(x, forget=forget), alone)
+    rows = torch.rand(batch, 6)
+    torch.testing.assert_close(net(x, given={"value": rows}), torch.cat([net(x[i : i + 1], given={"value": rows[i]}) for i in range(batch)]))

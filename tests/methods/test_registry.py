@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wfviz import methods, plugins
-from wfviz.data import retain_set
+from wfviz.data import Pictures, retain_set
 from wfviz.errors import WfvizError
 from wfviz.methods import registry
 from wfviz.metrics.relearning import harmless_rate
@@ -80,6 +80,34 @@ def test_an_open_rate_is_found(own, original, few):
     assert settled("salun") == settled("kga.freeze=12") == settled("rum") == 7
     assert (settled("salun", lr=1e-4), settled("negative_gradient"), settled("svd"), settled("negative_gradient", lr=0)) == (1e-4, 5e-3, None, 0)
     assert settled("rum", inner="negative_gradient") == 0 == settled("rum", inner="nobody") and settled("rum", lr=0.1) == 0.1
+
+
+def test_an_error_of_the_search_for_a_rate_is_told():
+    """It does not end in a rate of 0."""
+    def broken():
+        raise WfvizError("a picture is damaged")
+
+    salun = methods.get("salun")
+    assert told(salun.settled, salun.spec(), broken) == "a picture is damaged"
+
+
+@pytest.mark.parametrize("what", ["labels", "pixels"])
+def test_a_method_that_changes_the_pictures_is_stopped(own, original, few, what):
+    def spoil(model, forget, data, spec, progress):
+        getattr(data.train, what)[:3] += 1
+        return model
+
+    methods.method("spoils", "Spoils", source="a test")(spoil)
+    mine = methods.get("spoils")
+    copy = replace(few, train=Pictures(few.train.pixels.clone(), few.train.labels.clone()))
+    with pytest.raises(registry.DataChanged, match="spoils changed the pictures or labels"):
+        mine.run(original, (3,), copy, mine.spec())
+
+
+def test_a_method_that_returns_nothing_is_told(own, original, few):
+    methods.method("silent", "Silent", source="a test", lr=0)(lambda *_: None)
+    mine = methods.get("silent")
+    assert "silent returned NoneType" in told(mine.run, original, (3,), few, mine.spec()) and mine.spec(lr=1e-4).lr == 1e-4
 
 
 def test_a_name_with_a_point_is_a_name(own):

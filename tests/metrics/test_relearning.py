@@ -1,6 +1,7 @@
 """Relearning on digits: at once, after a few epochs, never; and the loop written out."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -119,6 +120,16 @@ def test_the_rate_is_the_largest_that_the_original_survives(original, data, monk
     for rates, right in (((1.0, 0.3, 1e-3, 1e-4), 1e-3), ((0.3, 0.1), 0.1)):  # the last one where none will do
         monkeypatch.setattr(relearning, "RATES", rates)
         assert harmless_rate(original, data) == right
+
+
+def test_few_validation_pictures_do_not_choose_a_rate(original, data, monkeypatch):
+    """One of five is more than 0.05; then training pictures do."""
+    seen = []
+    real = relearning.accuracy_of
+    monkeypatch.setattr(relearning, "accuracy_of", lambda net, pictures, inputs: seen.append(len(pictures)) or real(net, pictures, inputs))
+    for n, judged in ((5, 1000), (len(data.val), len(data.val))):
+        seen.clear()
+        assert harmless_rate(original, replace(data, val=data.val.sample(n))) == 1e-3 and set(seen) == {judged}
 
 
 def test_an_epoch_is_that_of_relearning(original, data, judged):

@@ -38,5 +38,5 @@ def test_a_file_that_cannot_be_run_is_told(open_page, shown, tmp_path, monkeypat
     monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "none.py"))
     for _ in range(2):  # the second time from memory
         test = open_page(forget="3")
-        assert not test.exception and len(test.warning) == 1 and "There is no file" in shown(test)
+        assert not test.exception and len(test.warning) == 1 and "WFVIZ_PLUGINS: there is no file" in shown(test)
         assert test.get("plotly_chart")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from wfviz import checkpoints, pretraining
-from wfviz.commands.shared import backbone_of, check_writable, command_line, data_of, interrupted, plain_network, pretrained, words, writing
+from wfviz.backbones import build
+from wfviz.commands.shared import backbone_of, check_writable, classes_of, command_line, data_of, interrupted, plain_network, pretrained, words, writing
 from wfviz.comparisons import COMPARISON, ROWS
 from wfviz.errors import WfvizError
-from wfviz.filtering.gates import class_index
+from wfviz.plugins import is_own
 from wfviz.specs import PretrainSpec
 from wfviz.training import make_accelerator
 
@@ -30,7 +32,7 @@ def compare(args: argparse.Namespace) -> int:
     if not again and (source / checkpoints.CARD).exists():
         args.source = str(source)  # an original of an earlier call keeps its split, as one that was named does
     data = data_of(args)
-    forget = range(len(data.classes)) if args.classes == "all" else dict.fromkeys(class_index(c, data.classes) for c in words(args.classes))
+    forget = range(len(data.classes)) if args.classes == "all" else classes_of(args.classes, data.classes)
     seeds = _seeds(args.seeds)
     comparing.check(comparing.Plan(names, tuple(forget), seeds, settings=settings))
     backbone = backbone_of(args, data)
@@ -44,6 +46,10 @@ def compare(args: argparse.Namespace) -> int:
             return interrupted(args)
     model, _, data = plain_network(source, backbone, data)
     model = model.to(accelerator.device).eval().requires_grad_(False)
+    if is_own(pretraining.recipe(backbone.name).make):
+        untrained = checkpoints.backbone_digest(build(replace(backbone, pretrained=False)).state_dict())
+        if untrained == checkpoints.backbone_digest(model.state_dict()):  # `retrain` and ZRF would start from what knows the class
+            raise WfvizError(f"{backbone.name} is built with trained weights unasked; load them only `if spec.pretrained`")
     trained = pretraining.spec_of(checkpoints.read_card(source))
     origin = comparing.Origin(model, backbone, str(source), checkpoints.backbone_digest(model.state_dict()), trained)
     plan = comparing.Plan(names, tuple(forget), seeds, args.relearn, settings)

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from wfviz import checkpoints
 from wfviz.commands.evaluating import accuracy_table
-from wfviz.commands.shared import words
+from wfviz.commands.shared import classes_of, words
 from wfviz.export import bake_to
 from wfviz.files import write_atomically
-from wfviz.filtering.gates import class_index
 
 
 def bake(args: argparse.Namespace) -> int:
     net = checkpoints.load(args.folder, "cpu")
-    forget = tuple(dict.fromkeys(net.class_index(name.strip()) for name in args.forget.split(",")))
+    forget = classes_of(args.forget, net.classes)
     bake_to(net, forget, Path(args.out), checkpoints.read_card(args.folder))
     print(f"{args.out}: {checkpoints.read_card(args.folder)['backbone']['name']} without {', '.join(net.classes[c] for c in forget)}")
     return 0
@@ -25,7 +24,7 @@ def report(args: argparse.Namespace) -> int:
     from wfviz.report import make_report
 
     classes = [str(c) for c in checkpoints.read_card(args.folder)["classes"]]
-    forgotten = list(dict.fromkeys(class_index(name.strip(), classes) for name in args.forget.split(","))) if args.forget else []
+    forgotten = list(classes_of(args.forget, tuple(classes))) if args.forget else []
     text, path = make_report(args.folder, forgotten), Path(args.out)
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     print(f"{path}: {len(text.encode()) / 1024:.0f} KiB, opens in any browser, offline")

@@ -13,11 +13,14 @@ from pathlib import Path
 
 from torch import nn
 
-from wfviz import checkpoints, pretraining, untraining
+from wfviz import checkpoints, plugins, pretraining, untraining
+from wfviz.backbones import build
 from wfviz.data import Data, limited, load_data
 from wfviz.errors import WfvizError
 from wfviz.files import alone
 from wfviz.filtering import WFNet
+from wfviz.filtering.choice import choose_layers
+from wfviz.filtering.gates import class_index
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 
 INTERRUPTED = 130
@@ -92,6 +95,28 @@ def card_of(args: argparse.Namespace, data: Data, backbone: BackboneSpec) -> dic
     }
 
 
+def _layers(args: argparse.Namespace, backbone: BackboneSpec) -> tuple[str, ...] | None:
+    """Patterns for the gated layers of a network that is to be trained: `--layers`, the recipe's, None for the paper's choice,
+    or all where that makes none and they can be named later."""
+    asked = getattr(args, "layers", None)
+    patterns = tuple(words(asked)) if asked else pretraining.recipe(backbone.name).layers
+    net = build(backbone)
+    try:
+        choose_layers(net, backbone.n_classes, patterns)
+    except WfvizError:
+        if patterns is not None or hasattr(args, "layers"):  # `untrain` will need them
+            raise
+        choose_layers(net, backbone.n_classes, ("*",))
+        return ("*",)
+    return patterns
+
+
+def classes_of(text: str, classes: tuple[str, ...]) -> tuple[int, ...]:
+    """Indices of classes by name or number, separated by commas; a name may hold one itself."""
+    parts = [text.strip()] if text.strip() in classes else words(text)
+    return tuple(dict.fromkeys(class_index(part, classes) for part in parts))
+
+
 def command_line(argv: list[str]) -> str:
     """The command line that makes this again: without --resume, --overwrite and where the data lay."""
     kept, skip = [], False
@@ -102,12 +127,13 @@ def command_line(argv: list[str]) -> str:
             skip = True
         elif not word.startswith("--data-root="):
             kept.append(word)
-    return shlex.join(["python", "-m", "wfviz", *kept])
+    return shlex.join(["python", "-m", "wfviz", *kept, *plugins.needed(kept)])
 
 
 def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, folder: Path, accelerator, resume: bool, source: str | None = None):
     """Train the backbone, on from that of the checkpoint `source` if given, and leave it in `folder` as a checkpoint of its own."""
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
+    layers = _layers(args, backbone)  # what cannot be gated is told before the training
     start, earlier, data = plain_network(source, backbone, data, same_classes=False) if source else (None, {}, data)
     net, about = pretraining.pretrain(
         data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(earlier), resume=resume,
@@ -115,7 +141,7 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
     made = {**asdict(spec), **about, "command": command_line(args.argv), **({"earlier": earlier} if source else {})}
     if accelerator.is_main_process:
         card = {**card_of(args, data, backbone), "pretraining": made}
-        wrapped = WFNet(net, len(data.classes), pretraining.recipe(backbone.name).layers, classes=data.classes, inputs=data.inputs)
+        wrapped = WFNet(net, len(data.classes), layers, classes=data.classes, inputs=data.inputs)
         checkpoints.save(wrapped, folder, card, kind="backbone")
         if about["state"] != "interrupted":  # not before the result is safe
             (folder / pretraining.STATE).unlink(missing_ok=True)
@@ -141,5 +167,5 @@ def plain_network(source: str | Path, backbone: BackboneSpec, data: Data, same_c
 
 def interrupted(args: argparse.Namespace) -> int:
     kept = [word for word in args.argv if word not in ("--resume", "--overwrite")]
-    print(f"interrupted; go on with: {shlex.join(['python', '-m', 'wfviz', *kept, '--resume'])}", file=sys.stderr)
+    print(f"interrupted; go on with: {shlex.join(['python', '-m', 'wfviz', *kept, *plugins.needed(kept), '--resume'])}", file=sys.stderr)
     return INTERRUPTED

@@ -51,6 +51,7 @@ class WFNet(nn.Module):
         wrapped = {name: _wrap(name, backbone.get_submodule(name), n_classes, alpha_start) for name in self.layers}
         normed = {norm: WFBatchNorm2d(backbone.get_submodule(norm), wrapped[conv]) for norm, conv in behind.items()}
         self.backbone = _replaced(backbone, wrapped | normed)
+        self._folding: bool | None = None  # see `_folds`
 
     # --- forgetting -----------------------------------------------------------------------------
 
@@ -70,11 +71,30 @@ class WFNet(nn.Module):
         if selection is not None and selection.classes is not None:
             learning = torch.is_grad_enabled() and any(a.requires_grad for a in self.alpha_parameters())
             selection = Selection(selection.classes, fold=len(x) >= gates.FOLD_FROM and not learning)
+        if selection is not None and selection.classes is None and len(x) > 1 and self._folds(x):
+            return self._row_by_row(x, selection)
         try:
             with gates.selecting(selection if len(x) else None):
                 return self.backbone(x)
         except RowsMismatch:
             return self._row_by_row(x, selection)
+
+    def _folds(self, x: Tensor) -> bool:
+        """Whether a gated layer sees something else than a row a sample (tokens first, windows): found once, with one picture.
+
+        The layers' own check would not see it where a batch has as many samples as a picture has tokens.
+        """
+        if self._folding is None:
+            seen = []
+            hooks = [layer.register_forward_hook(lambda _layer, _args, y: seen.append(len(y))) for layer in self.gated().values()]
+            try:
+                with torch.no_grad(), gates.selecting(None):
+                    self.backbone(x[:1])
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            self._folding = any(n != 1 for n in seen)
+        return self._folding
 
     def _row_by_row(self, x: Tensor, selection: Selection) -> Tensor:
         """For networks that fold space into the batch (windowed attention): one pass for every row of gates in use."""

@@ -20,20 +20,20 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from wfviz import plugins
 from wfviz.data import Data, forget_set, of_classes, retain_set  # noqa: F401  (methods take the sets from here)
 from wfviz.errors import WfvizError, nearest
 from wfviz.metrics.relearning import harmless_rate
 from wfviz.specs import BackboneSpec, PretrainSpec
 
-PACKAGE = Path(__file__).parents[1]
 Progress = Callable[[float], None]  # called now and then with the part that is done, from 0 to 1
 
 
@@ -70,7 +70,7 @@ class Method:
     """A registered method.
 
     unlearn(model, forget, data, spec, progress) -> nn.Module: `model` is a copy of the original network, in eval
-        mode, that may be changed; `forget` a tuple of classes; of `data` the test split is never looked at.
+        mode, that may be changed; `forget` a tuple of classes; `data` stays as it is, and its test split is never looked at.
         What comes back has the original's architecture, so that layers can be compared.
     once(model, data, spec, progress): for methods that prepare all classes in one round; what it returns takes
         the place of `model` in `unlearn`.
@@ -94,14 +94,12 @@ class Method:
     def text(self) -> str:
         """The source of the method's own functions, as far as it can be read: a method that was rewritten is another one.
 
-        Of a plugin the whole file: what its functions call lies there as well.
+        Of a plugin the whole file, and what that imports from beside it: what its functions call lies there as well.
         """
         found = ""
         for function in (self.unlearn, self.once):
             with suppress(OSError, TypeError):  # typed in by hand; no function, but something that can be called
-                path = Path(inspect.getfile(function))
-                ours = PACKAGE in path.resolve().parents
-                found += inspect.getsource(function) if ours else path.read_text(encoding="utf-8")
+                found += plugins.source_of(function) or inspect.getsource(function)
         return found
 
     def spec(self, seed: int = 0, backbone: BackboneSpec | None = None, pretraining: PretrainSpec | None = None, /, **changes) -> MethodSpec:
@@ -118,16 +116,17 @@ class Method:
 
     def settled(self, spec: MethodSpec, rate: Callable[[], float]) -> MethodSpec:
         """`spec` with `rate()` where it leaves its learning rate open, by 0; that of RUM is then its inner method's, if that has one."""
+        is_open = False
         with suppress(WfvizError):  # an inner method that is not there
-            if spec.settings.get("lr") == 0 and get(spec.settings.get("inner", spec.method)).settings.get("lr") == 0:
-                return replace(spec, settings={**spec.settings, "lr": rate()})
-        return spec
+            is_open = spec.settings.get("lr") == 0 and get(spec.settings.get("inner", spec.method)).settings.get("lr") == 0
+        return replace(spec, settings={**spec.settings, "lr": rate()}) if is_open else spec
 
     @torch.random.fork_rng(devices=())
     def prepare(self, model: nn.Module, data: Data, spec: MethodSpec, progress: Progress = lambda part: None) -> object:
         """What `once` makes for all classes, for `run(..., prepared=...)`; None where there is nothing to prepare."""
         torch.manual_seed(spec.seed)
-        return self.once(_trainable(model), data, spec, progress) if self.once else None
+        with _unchanged(data, self.name):
+            return self.once(_trainable(model), data, spec, progress) if self.once else None
 
     @torch.random.fork_rng(devices=())  # the draws of whoever calls go on where they were
     def run(
@@ -144,7 +143,11 @@ class Method:
             prepared = self.prepare(model, data, spec, progress)
         torch.manual_seed(spec.seed)
         start = _trainable(model) if prepared is None else prepared
-        return self.unlearn(start, tuple(forget), data, spec, progress).eval().requires_grad_(False)
+        with _unchanged(data, self.name):
+            after = self.unlearn(start, tuple(forget), data, spec, progress)
+        if not isinstance(after, nn.Module):
+            raise WfvizError(f"{self.name} returned {type(after).__name__}; it has to return the network")
+        return after.eval().requires_grad_(False)
 
 
 def _possible(key: str, value: object) -> bool:
@@ -154,6 +157,23 @@ def _possible(key: str, value: object) -> bool:
     if not isinstance(value, int | float):
         return True
     return math.isfinite(value) and (value >= 0 or not key.endswith(("steps", "epochs", "batch", "batch_size", "lr")))
+
+
+class DataChanged(WfvizError):
+    """A method has changed the pictures that all methods share."""
+
+
+@contextmanager
+def _unchanged(data: Data, name: str) -> Iterator[None]:
+    """Raises DataChanged if the pictures or labels are written to meanwhile."""
+    def versions() -> list[int]:
+        splits = (data.train, data.val, data.test)
+        return [t._version for split in splits for t in (getattr(split, "pixels", None), split.labels) if t is not None and not t.is_inference()]
+
+    before = versions()
+    yield
+    if versions() != before:
+        raise DataChanged(f"{name} changed the pictures or labels that it was given; have it work on a clone")
 
 
 def _trainable(model: nn.Module) -> nn.Module:
@@ -167,6 +187,15 @@ def method(
     name: str, title: str, *, source: str, once=None, took=None, stored=None, reference: bool = False, relearns: bool = True, depends=None, **settings
 ):
     """Register `unlearn(model, forget, data, spec, progress)` under a name; further keywords are its settings."""
+
+    if wrong := sorted({*settings} & {*(f.name for f in fields(MethodSpec)), "digest"}):
+        raise WfvizError(f"a setting of {name} cannot be called {wrong[0]}: that is the run's own; choose another name")
+    if type(settings.get("lr")) is int:
+        settings["lr"] = float(settings["lr"])
+    try:
+        json.dumps(settings)
+    except TypeError as error:
+        raise WfvizError(f"settings of {name} are numbers, texts, true or false, and lists of these: {error}") from None
 
     def register(unlearn):
         _registry[name] = Method(name, title, source, unlearn, settings, once, stored, reference, relearns, took, depends)

@@ -84,5 +84,5 @@ def unlearn(model, forget, data, spec, progress):
         changes["steps"] = max(1, steps // len(groups))
     for place, part in enumerate(groups):
         how = inner.spec(spec.seed + place, spec.backbone, spec.pretraining, **changes)
-        model = inner.unlearn(model, forget, only(data, forget, part), how, lambda done, place=place: progress((place + done) / len(groups)))
+        model = inner.unlearn(model.eval().requires_grad_(True), forget, only(data, forget, part), how, lambda done, place=place: progress((place + done) / len(groups)))
     return model

@@ -20,7 +20,7 @@ from wfviz.training import generator
 ROUNDING = 1e-6  # by which a goal that was computed in single precision may lie above the same accuracy; less than a picture
 SAMPLES, BATCH = 500, 128  # pictures of an epoch and of a step
 RATES = (1e-3, 1e-4, 1e-5)
-TRIED = 1_000  # validation pictures by which a rate is chosen
+TRIED, FEWEST = 1_000, 100  # validation pictures by which a rate is chosen; fewer than the latter do not tell 0.05 from nothing
 HARMLESS = 0.05  # accuracy that an epoch may cost a network that has nothing to relearn
 STREAM = 31  # of the draws of `training.generator`: no other loop draws from it
 
@@ -87,9 +87,10 @@ def harmless_rate(original: nn.Module, data: Data, seed: int = 0) -> float:
     """The largest of 1e-3, 1e-4 and 1e-5 at which one epoch costs `original` at most 0.05 of its accuracy; 1e-5 if none.
 
     At a larger one a network is destroyed before it learns: its relearn time says nothing about what it had forgotten, and
-    what is unlearned at it takes the rest along (docs/untraining.md, section 2). Judged on 1,000 validation pictures.
+    what is unlearned at it takes the rest along (docs/untraining.md, section 2). Judged on 1,000 validation pictures, on training
+    pictures where those are fewer than 100.
     """
-    judged = data.val.sample(TRIED, seed)
+    judged = (data.val if len(data.val) >= FEWEST else data.train).sample(TRIED, seed)
     least = accuracy_of(original, judged, data.inputs) - HARMLESS
     return next((lr for lr in RATES[:-1] if after_an_epoch(original, lr, data.train, judged, data.inputs, seed) >= least), RATES[-1])
 
