@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wfviz.heads import heads_of, is_joint, place, usual_heads
+from wfviz.heads import heads_of, is_joint, place
 from wfviz.scope import ALL, moved, scope_of
 
 CNN = {"conv1": np.full((3, 2), 0.25), "conv2": np.full((3, 4), 0.5)}
@@ -38,9 +38,13 @@ def test_every_output_of_a_joint_projection_has_its_part_head_and_feature():
 
 
 @pytest.mark.parametrize("heads", [{}, {"blocks.0.attn.qkv": 0}, {"blocks.0.attn.qkv": 3}], ids=["unknown", "none", "uneven"])
-def test_heads_that_cannot_be_are_guessed(heads):
-    assert {p.head for p in scope_of(VIT, "blocks.0.attn.qkv", heads).places} == {0}
-    assert (usual_heads(3 * 192), usual_heads(3 * 100)) == (3, 1)
+def test_heads_that_are_not_known_are_not_guessed(heads):
+    scope = scope_of(VIT, "blocks.0.attn.qkv", heads)
+    assert {p.head for p in scope.places} == {p.feature for p in scope.places} == {None}
+    width = len(scope.places) // 3
+    assert [p.part for p in scope.places] == ["q"] * width + ["k"] * width + ["v"] * width
+    assert scope.described(width) == f"filter {width} of blocks.0.attn.qkv (key)" and scope.label(0) == "q #0" and scope.band(0) == ""
+    assert scope_of(VIT, ALL, heads).label(0) == "q #0"
     assert is_joint("blocks.0.attn.qkv", 24) and not is_joint("blocks.0.attn.qkv", 25) and not is_joint("conv1", 24)
 
 

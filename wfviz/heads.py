@@ -6,18 +6,11 @@ import json
 from functools import lru_cache
 
 PARTS = ("q", "k", "v")
-USUAL = 64  # features of a head where nothing else is known (Dosovitskiy et al. 2021)
 
 
 def is_joint(layer: str, n_filters: int) -> bool:
     """Whether a layer makes queries, keys and values at once, as timm's `qkv` does."""
     return layer.rpartition(".")[2] == "qkv" and n_filters % 3 == 0
-
-
-def usual_heads(n_filters: int) -> int:
-    """Heads of a joint projection of this width if each has 64 features; one where that does not come out even."""
-    width = n_filters // 3
-    return width // USUAL if width % USUAL == 0 else 1
 
 
 def place(index: int, n_filters: int, heads: int) -> tuple[str, int, int]:

@@ -15,7 +15,7 @@ ALL = "all layers"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a gate sits. `part` (q, k, v) and `head` are None outside joint attention projections."""
+    """Where a gate sits. `part` (q, k, v) is None outside joint attention projections, `head` and `feature` also where the heads are not known."""
 
     layer: str
     index: int
@@ -57,7 +57,8 @@ class Scope:
         place = self.places[column]
         if place.part is None:
             return f"#{place.index}"
-        return f"h{place.head} {place.part} #{place.index}" if self.whole else f"{place.part} #{place.index}"
+        head = f"h{place.head} " if self.whole and place.head is not None else ""
+        return f"{head}{place.part} #{place.index}"
 
     def band(self, column: int) -> str:
         """The band of the graph a filter stands in: its layer among all layers, its head in a joint projection, else none."""
@@ -76,8 +77,9 @@ class Scope:
         """A filter in words: `filter 12 of conv1`, `filter 12 of blocks.0.attn.qkv (query, head 0)`."""
         place = self.places[column]
         whose = {"q": "query", "k": "key", "v": "value"}
-        detail = f" ({whose[place.part]}, head {place.head}, feature {place.feature})" if place.part else ""
-        return f"filter {place.index} of {place.layer}{detail}"
+        detail = [whose[place.part]] if place.part else []
+        detail += [f"head {place.head}", f"feature {place.feature}"] if place.head is not None else []
+        return f"filter {place.index} of {place.layer}" + (f" ({', '.join(detail)})" if detail else "")
 
     def by_layer(self, columns: list[int]) -> dict[str, list[int]]:
         """{layer: indices} of some columns, as `filters.predictions` takes them."""
@@ -94,8 +96,7 @@ class Scope:
 def scope_of(gates: Mapping[str, np.ndarray], choice: str, heads: Mapping[str, int] | None = None) -> Scope:
     """The scope of one layer, or of `ALL`.
 
-    gates: layer -> [C, F] in [0, 1]. heads: attention heads of joint projections; those that are not known are
-    taken to have 64 features a head.
+    gates: layer -> [C, F] in [0, 1]. heads: attention heads of joint projections, as far as they are known.
     """
     chosen = list(gates) if choice == ALL else [choice]
     places = []
@@ -103,9 +104,9 @@ def scope_of(gates: Mapping[str, np.ndarray], choice: str, heads: Mapping[str, i
         width = int(gates[layer].shape[1])
         if attention.is_joint(layer, width):
             n_heads = (heads or {}).get(layer, 0)
-            if n_heads < 1 or width // 3 % n_heads:
-                n_heads = attention.usual_heads(width)
-            places += [Place(layer, i, *attention.place(i, width, n_heads)) for i in range(width)]
+            known = n_heads > 0 and width // 3 % n_heads == 0
+            found = [attention.place(i, width, n_heads if known else 1) for i in range(width)]
+            places += [Place(layer, i, *(one if known else one[:1])) for i, one in enumerate(found)]
         else:
             places += [Place(layer, i) for i in range(width)]
     return Scope(np.concatenate([gates[layer] for layer in chosen], axis=1), tuple(places), choice == ALL)

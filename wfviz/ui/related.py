@@ -88,7 +88,7 @@ def _table(folder, stamp, layer, k, _scope, _network) -> pd.DataFrame:
     frame["filter"] = [place.index for place in places]
     at = frame.columns.get_loc("filter")
     if any(place.part for place in places):
-        frame.insert(at, "part", [f"head {place.head}, {place.part}" if place.part else "" for place in places])
+        frame.insert(at, "part", [("" if place.head is None else f"head {place.head}, ") + (place.part or "") for place in places])
     if _scope.whole:
         frame.insert(at, "layer", [place.layer for place in places])
     return frame
