@@ -99,6 +99,7 @@ def _run(path: str | Path) -> str:
     """Run it; returns its text and that of the modules it imported from its folder, which are its own and no other file's."""
     folder, known = Path(path).resolve().parent, set(sys.modules)
     sys.path.insert(0, str(folder))
+    keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a helper that was written again within a second is read again
     try:
         runpy.run_path(str(path))
     except WfvizError as error:
@@ -108,6 +109,7 @@ def _run(path: str | Path) -> str:
         where = f" (line {lines[-1]})" if lines else ""
         raise WfvizError(f"{path} cannot be run: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{where}") from None
     finally:
+        sys.dont_write_bytecode = keeps
         sys.path.remove(str(folder))
         if str(folder) not in sys.path:
             sys.path.append(str(folder))  # what a function imports when it is called

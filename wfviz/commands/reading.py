@@ -14,7 +14,7 @@ from wfviz.files import write_atomically
 
 def bake(args: argparse.Namespace) -> int:
     net = checkpoints.load(args.folder, "cpu")
-    forget = classes_of(args.forget, net.classes)
+    forget = classes_of(args.forget, net.classes) or (net.class_index(args.forget),)  # an empty one is unknown
     bake_to(net, forget, Path(args.out), checkpoints.read_card(args.folder))
     print(f"{args.out}: {checkpoints.read_card(args.folder)['backbone']['name']} without {', '.join(net.classes[c] for c in forget)}")
     return 0
