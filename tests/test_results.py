@@ -89,3 +89,10 @@ def test_frozen_blocks_stand_beside_those_of_the_source(tmp_path):
     write_json(folder / comparisons.COMPARISON, {**made, "methods": made["methods"][:3], "rows": made["rows"][:3]})  # one freeze set is no table
     write(tmp_path / "R.md", tmp_path / "c")
     assert "frozen blocks" not in (tmp_path / "R.md").read_text(encoding="utf-8")
+
+
+def test_the_repository_shows_what_it_holds(tmp_path, monkeypatch):
+    """RESULTS.md is what the command writes from the stored cards and comparisons."""
+    monkeypatch.chdir(Path(__file__).parents[1])
+    write(tmp_path / "R.md")
+    assert (tmp_path / "R.md").read_text(encoding="utf-8") == Path("RESULTS.md").read_text(encoding="utf-8"), "python -m wfviz results"
