@@ -27,7 +27,7 @@ from wfviz.ui.words import plain, shortened
 AS_LISTED = "order of the methods"
 MEAN, WORST = "mean ± std", "worst class"
 TABLE = "screening"
-LEFT = [("steps", 0), ("epochs", 0), ("lr", 0), ("reassign", -1)]  # settings that leave it to the method
+LEFT = [("steps", 0), ("epochs", 0), ("lr", 0), ("reassign", -1), ("precision", "same")]  # settings that leave it to the method
 OVER, FAILED, ROWS = "over-forgets", "failed", "rows"
 PINNED = "background-color: rgba(128, 134, 144, 0.13)"
 
