@@ -62,6 +62,8 @@ def load(path: str | Path) -> tuple[str, ...]:
             found.append(name)
     if not found:
         raise WfvizError(f"{path} registers nothing; decorate a function with wfviz.backbones.backbone, wfviz.methods.method or wfviz.data.dataset")
+    for names in _names.values():
+        names -= set(found)  # of a file that was loaded before under another name
     _names[str(path)] = set(found)
     return tuple(found)
 
