@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests import comparison_fixture
 from wfviz import checkpoints, comparisons
 from wfviz.cli import main
 from wfviz.files import write_json
-from wfviz.results import PAPER, cell, write
+from wfviz.results import cell, write
 from wfviz.scores import Spread
 
 ROOT = Path(__file__).parents[1]

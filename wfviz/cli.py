@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 from wfviz import __version__
 from wfviz.errors import WfvizError

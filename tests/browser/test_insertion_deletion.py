@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import settle, text
+from tests.browser.conftest import settle
 
 pytestmark = pytest.mark.browser
 PATH = "/insertion_deletion?network=digits-cnn&forget=3"

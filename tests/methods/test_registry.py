@@ -5,23 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.test_plugins import PLUGIN
 from wfviz import methods, plugins
 from wfviz.data import Pictures, retain_set
 from wfviz.errors import WfvizError
 from wfviz.methods import registry
 from wfviz.metrics.relearning import harmless_rate
-
-PLUGIN = """
-import torch
-from wfviz.methods import method
-
-@method("my_own", "My own", source="a test", strength=1.0)
-def unlearn(model, forget, data, spec, progress):
-    with torch.no_grad():
-        model.fc3.bias[list(forget)] -= spec.strength
-    return model
-"""
-
 
 @pytest.fixture
 def own(monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wfviz import checkpoints
 from wfviz.commands.evaluating import accuracy_table
-from wfviz.commands.shared import classes_of, words
+from wfviz.commands.shared import classes_of
 from wfviz.export import bake_to
 from wfviz.files import write_atomically
 

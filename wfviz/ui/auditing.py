@@ -13,7 +13,7 @@ from wfviz.figures import audit as figures
 from wfviz.figures import verdicts
 from wfviz.figures.comparison import Trace, layer_figure
 from wfviz.figures.style import called
-from wfviz.figures.verdicts import PARTLY, NO, QUESTIONS, UNKNOWN, YES, Verdict
+from wfviz.figures.verdicts import PARTLY, NO, UNKNOWN, YES, Verdict
 from wfviz.scores import GRID, Evidence, by_layer, common, evidence, goal, most_attacked, relearning, roc, strongest
 from wfviz.ui import definitions
 from wfviz.ui.compared import all_open, same_original, starting, titles, whose
