@@ -310,3 +310,19 @@ def test_tokens_first(batch, roughen):
     torch.testing.assert_close(net(x, forget=forget), alone)
     rows = torch.rand(batch, 6)
     torch.testing.assert_close(net(x, given={"value": rows}), torch.cat([net(x[i : i + 1], given={"value": rows[i]}) for i in range(batch)]))
+
+
+def test_another_thread_in_the_network_does_not_fold_it(roughen):
+    """A whole batch of another session passes the same layers while one picture tells how they see it."""
+    net = roughen(WFNet(small(), 3), torch.float32)
+    real = net.backbone.forward
+
+    def busy(x):
+        if len(x) == 1:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(net.backbone[0], torch.randn(5, 1, 8, 8)).result()
+        return real(x)
+
+    net.backbone.forward = busy
+    net(torch.randn(2, 1, 8, 8), forget=torch.tensor([0, 1]))
+    assert net._folding is False

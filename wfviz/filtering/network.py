@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from threading import get_ident
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +86,8 @@ class WFNet(nn.Module):
         The layers' own check would not see it where a batch has as many samples as a picture has tokens.
         """
         if self._folding is None:
-            seen = []
-            hooks = [layer.register_forward_hook(lambda _layer, _args, y: seen.append(len(y))) for layer in self.gated().values()]
+            seen, own = [], get_ident()  # other threads may be in the same network
+            hooks = [layer.register_forward_hook(lambda _layer, _args, y: seen.append(len(y) if get_ident() == own else 1)) for layer in self.gated().values()]
             try:
                 with torch.no_grad(), gates.selecting(None):
                     self.backbone(x[:1])
