@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.comparison_fixture import write
 from wfviz import backbones, checkpoints, comparing, methods, pretraining, training
 from wfviz.cli import main
 from wfviz.comparisons import COMPARISON
@@ -388,13 +387,3 @@ def test_a_rewritten_preparation_or_inner_method_is_done_again(tmp_path, runs):
         outer.write_text(second)
         assert main(command) == 0 and all(row["state"] == "done" for row in compared(tmp_path / "out")["rows"])
         assert (runs.count(("prepared", 3)), runs.count(("rum", 3))) == times
-
-
-def test_a_comparison_from_elsewhere_is_not_replaced_unasked(tmp_path, capsys):
-    """Its rows are not there to go on from: it would begin from nothing."""
-    there = write(tmp_path / "there") / COMPARISON
-    before = there.read_bytes()
-    command = [*COMPARE, "--methods", "original", "--classes", "3", "--relearn", "0", "--out", str(there.parent)]
-    for more in ([], ["--resume"]):
-        assert main([*command, *more]) == 2 and "--overwrite" in capsys.readouterr().err and there.read_bytes() == before
-    assert main([*command, "--overwrite"]) == 0 and main(command) == 0 and len(compared(there.parent)["rows"]) == 1

@@ -3,7 +3,7 @@
 A comparison is a folder: `comparison.json` holds all that the pages read and is whole after every row; `rows/`
 keeps each finished row under a name that says what it depends on, so that nothing is done twice, also not after an
 interruption or by a longer comparison in the same folder; `models/` keeps the retrained networks, and the state of one
-that is still in training.
+that is still in training. Rows carry the end of that name, their key, so that `comparison.json` alone is enough to go on from.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import nn
 from wfviz import plugins
 from wfviz.backbones import build, recipe
 from wfviz.checkpoints import versions
-from wfviz.comparisons import COMPARISON, FORMAT, ROWS
+from wfviz.comparisons import COMPARISON, FORMAT, ROWS, read
 from wfviz.data import Data
 from wfviz.errors import WfvizError
 from wfviz.files import write_atomically, write_json
@@ -92,7 +92,7 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     A method that fails is told in its row and the rest goes on. Ctrl-C ends it; the same call goes on from there.
     """
     chosen = check(plan)
-    (folder / ROWS).mkdir(parents=True, exist_ok=True)
+    unpack(folder)
     judge = Judge(origin.model, data, origin.backbone, relearn_epochs=plan.relearn_epochs)
     bench = _Bench(plan, origin, data, folder, judge, chosen)
     order = sorted(chosen, key=lambda name: name != REFERENCE)  # the others are judged beside it
@@ -121,6 +121,24 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
     return {**about, "rows": sorted_rows}
 
 
+def unpack(folder: Path) -> None:
+    """Fill `rows/` with what `comparison.json` holds and they do not: a copy may have come without them."""
+    (folder / ROWS).mkdir(parents=True, exist_ok=True)
+    try:
+        read(folder)  # checked
+    except WfvizError:  # none there, or nothing in it to go on from
+        return
+    stored = json.loads((folder / COMPARISON).read_text(encoding="utf-8"), parse_constant=lambda name: None)
+    for row in stored["rows"]:
+        path = _row_path(folder, row["method"], row["forget"], row["seed"], row.get("key", ""))
+        if row["state"] == "done" and "key" in row and path.parent == folder / ROWS and not path.exists():
+            write_json(path, row)
+
+
+def _row_path(folder: Path, method: str, forget: int, seed: int, key: str) -> Path:
+    return folder / ROWS / f"{method}-{forget}-{seed}-{key}.json"
+
+
 class _Bench:
     """Makes the rows of one comparison, or takes them from the folder."""
 
@@ -136,8 +154,9 @@ class _Bench:
 
     def finished(self, method: Method, seed: int, c: int) -> dict | None:
         """One method, one class from the disk, if it was done before."""
+        key = self._row_key(method, seed, c)
         try:
-            return json.loads(self._path(method, seed, c).read_text(encoding="utf-8"))
+            return json.loads(_row_path(self.folder, method.name, c, seed, key).read_text(encoding="utf-8")) | {"key": key}
         except (OSError, ValueError):
             return None
 
@@ -158,14 +177,15 @@ class _Bench:
             return row | {"state": "failed", "error": reason if isinstance(error, WfvizError) else f"{type(error).__name__}: {reason}"}
         complete = not any((other, c) in self.broken for other in self.plan.seeds if other != seed)
         if method.name == REFERENCE or REFERENCE not in self.chosen or (row["js"] is not None and complete):  # else judged again once it is retrained
-            write_json(self._path(method, seed, c), row)
+            row["key"] = self._row_key(method, seed, c)
+            write_json(_row_path(self.folder, method.name, c, seed, row["key"]), row)
         return row
 
-    def _path(self, method: Method, seed: int, c: int) -> Path:
-        """Where a row is kept, under a name that says what it depends on."""
+    def _row_key(self, method: Method, seed: int, c: int) -> str:
+        """What a row depends on, in twelve hexadecimal digits."""
         beside = self._spec(self.chosen[REFERENCE], seed).digest() if REFERENCE in self.chosen else ""
         beside += f" {self.plan.seeds}" if beside and len(self.plan.seeds) > 2 else ""
-        return self.folder / ROWS / f"{method.name}-{c}-{seed}-{self._key(self._spec(method, seed), c, self.world, beside)}.json"
+        return self._key(self._spec(method, seed), c, self.world, beside)
 
     def _measured(self, method: Method, spec: MethodSpec, c: int, progress: Progress) -> dict:
         once, making, judging = self._once(method, spec, progress), lambda part: progress(part / 2), lambda part: progress((1 + part) / 2)

@@ -26,7 +26,7 @@ SHAPE = {  # see `checkpoints.fits`
 }  # fmt: skip
 ROW = {
     "method": str, "title": str, "source?": str, "reference?": bool, "forget": int, "seed": int, "state": str, "error?": str,
-    "settings?": {}, "machine?": str,
+    "settings?": {}, "machine?": str, "key?": str,
 }  # fmt: skip
 DONE = {
     "seconds?": float, "once_seconds?": float, "bytes?": float,

@@ -10,7 +10,7 @@ from pathlib import Path
 from wfviz import checkpoints, pretraining
 from wfviz.backbones import build
 from wfviz.commands.shared import backbone_of, check_writable, classes_of, command_line, data_of, interrupted, plain_network, pretrained, words, writing
-from wfviz.comparisons import COMPARISON, ROWS
+from wfviz.comparisons import COMPARISON, ROWS, read
 from wfviz.errors import WfvizError
 from wfviz.plugins import is_own
 from wfviz.specs import PretrainSpec
@@ -102,7 +102,11 @@ def _comparison(args: argparse.Namespace) -> Path:
     if (folder / checkpoints.CARD).exists():
         raise WfvizError(f"{folder} holds a checkpoint; choose another --out for the comparison")
     if (folder / COMPARISON).exists() and not (folder / ROWS).is_dir() and not args.overwrite:
-        raise WfvizError(f"{folder} holds a comparison without the rows to go on from, made elsewhere; choose another --out, or replace it with --overwrite")
+        there = f"{folder} holds a comparison that was made elsewhere"
+        if not any("key" in row for row in read(folder).rows):
+            raise WfvizError(f"{there}, by an older version; choose another --out, or replace it with --overwrite")
+        if not args.resume:
+            raise WfvizError(f"{there}; go on from it with --resume, choose another --out, or replace it with --overwrite")
     check_writable(folder)
     return folder
 
@@ -119,7 +123,6 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _compared(folder: Path) -> None:
     """The table of a comparison, a line a method."""
-    from wfviz.comparisons import read
     from wfviz.results import cell
     from wfviz.scores import lines
 
