@@ -105,20 +105,24 @@ def compare(plan: Plan, origin: Origin, data: Data, folder: Path, *, card: dict,
         "layers": list(judge.layers),
         "methods": list(chosen), "forget": list(plan.forget), "seeds": list(plan.seeds), "relearn_epochs": plan.relearn_epochs, **card,
     }
-    with Log(folder / "log.jsonl", "comparing", len(jobs), 0, show) as log:
-        for done, (method, seed, c) in enumerate(jobs, 1):
+
+    def store() -> dict:
+        in_order = [rows[key] for name in chosen for s in plan.seeds for c in plan.forget if (key := (name, s, c)) in rows]
+        machine = "; ".join(dict.fromkeys(row["machine"] for row in in_order if row.get("machine"))) or bench.machine
+        whole = {**about, "machine": machine, "rows": in_order}
+        write_json(folder / COMPARISON, whole, indent=None)
+        return whole
+
+    missing = [job for job in jobs if (job[0].name, *job[1:]) not in rows]
+    with Log(folder / "log.jsonl", "comparing", len(jobs), len(rows), show) as log:
+        whole = store() if rows else about
+        for before, (method, seed, c) in enumerate(missing, len(rows)):
             log.bar.set_description(f"{method.name}, {data.classes[c]}")
-            key = method.name, seed, c
-            if key not in rows:
-                rows[key] = bench.row(method, seed, c, lambda part, before=done - 1: log.reach(before + part))
-            row = rows[key]
-            sorted_rows = [rows[key] for name in chosen for s in plan.seeds for k in plan.forget if (key := (name, s, k)) in rows]
-            about["machine"] = "; ".join(dict.fromkeys(row["machine"] for row in sorted_rows if row.get("machine"))) or bench.machine
-            write_json(folder / COMPARISON, {**about, "rows": sorted_rows}, indent=None)
-            log.reach(done)
-            found = {f"{split}_{k}": v[k] for split, v in row.get("splits", {}).items() for k in ("acc_r", "acc_f")}
-            log.write(done, **found)
-    return {**about, "rows": sorted_rows}
+            row = rows[method.name, seed, c] = bench.row(method, seed, c, lambda part, before=before: log.reach(before + part))
+            whole = store()
+            log.reach(before + 1)
+            log.write(before + 1, **{f"{split}_{k}": v[k] for split, v in row.get("splits", {}).items() for k in ("acc_r", "acc_f")})
+    return whole
 
 
 def unpack(folder: Path) -> None:

@@ -27,7 +27,7 @@ BACKBONES = ("vgg16", "resnet18", "vit_tiny", "vit_small")
 PRESETS = ("default", "paper")
 IMAGENET = ("resnet18", "resnet50", "resnet101", "vgg16", "vit_tiny", "vit_small")
 FREEZE = ("0", "1", "12", "123")  # blocks of Luijken & Peeters 2023, Table 1
-KGA_LR = "kga.lr=1e-4"  # the default of `kga`, 1e-3, suits small networks and destroys a ResNet-18
+KGA_LR = "kga.lr=1e-4"  # of the stored comparisons; `kga` would look for a rate of its own for every network
 METHODS = ("original", "retrain", "logit_mask", "wfnet", "wfnet_paper", "random_labels", "negative_gradient")
 
 
