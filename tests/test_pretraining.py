@@ -40,7 +40,7 @@ def entries(folder) -> list[tuple]:
 @pytest.mark.parametrize(("name", "optimizer", "part"), [("cnn", "adamw", 0), ("test_resnet", "muon", 0.5), ("squeezenet1_1", "sgd", 0), ("vit_micro", "muon", 0)])  # plain, BatchNorm, dropout, matrices
 def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, part, data, tmp_path, monkeypatch):
     backbone, how = spec(name)
-    how = replace(how, optimizer=optimizer, skip_easy=part, cutout=round(8 * part))
+    how = replace(how, optimizer=optimizer, skip_easy=part, cutout=round(8 * part), rest_lr=0.1 if part else None)
     accelerator = make_accelerator("cpu")
     whole, about = pretrain(data, backbone, how, tmp_path / "whole", accelerator, show=False)
     assert (about["state"], about["epochs"]) == ("done", 3.0) and not whole.training and {p.name for p in (tmp_path / "whole").iterdir()} == {"log.jsonl", STATE}
@@ -133,6 +133,35 @@ def test_muon_for_filters_and_for_matrices(name, kind, data, tmp_path, monkeypat
     backbone, how = spec(name, 1)
     pretrain(data, backbone, replace(how, optimizer="muon"), tmp_path, make_accelerator("cpu"), show=False)
     assert {type(opt) for opt in used} == {kind}
+
+
+def test_a_rate_for_what_is_no_filter(data, tmp_path, monkeypatch):
+    """Norms, biases and the last layer step by it, filters by lr; the same rate for both is none of its own."""
+    backbone, how = spec("test_resnet", 1)
+    how = replace(how, optimizer="muon")
+    rates = []
+
+    def noted(opt, lr):
+        set_lr(opt, lr)
+        rates.append({(p.ndim >= 3): group["lr"] / lr for group in opt.param_groups for p in group["params"]})
+
+    plain, same, apart = (
+        pretrain(data, backbone, one, tmp_path / str(one.rest_lr), make_accelerator("cpu"), show=False)[0]
+        for one in (how, replace(how, rest_lr=how.lr), replace(how, rest_lr=20 * how.lr))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), same.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(plain.parameters(), apart.parameters(), strict=True))
+    monkeypatch.setattr(pretraining, "set_lr", noted)
+    pretrain(data, backbone, replace(how, rest_lr=20 * how.lr), tmp_path / "noted", make_accelerator("cpu"), show=False)
+    assert len(rates) == 3 and all(rate == pytest.approx({True: 1, False: 20}) for rate in rates)
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [("test_resnet", "sgd"), ("vit_micro", "muon")])
+def test_a_rate_for_the_rest_that_nothing_would_use(name, optimizer, data, tmp_path):
+    backbone, how = spec(name)
+    with pytest.raises(WfvizError, match="--rest-lr.* goes with the optimizer muon and a CNN"):
+        pretrain(data, backbone, replace(how, optimizer=optimizer, rest_lr=0.1), tmp_path / "new", make_accelerator("cpu"), show=False)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(("name", "sizes", "why"), [

@@ -41,6 +41,17 @@ def test_the_tables_hold_what_is_stored(tmp_path, capsys):
         assert row["state"] == "done" or row["error"] in text
 
 
+def test_rows_of_an_earlier_network_say_so(tmp_path, card, net):
+    """A checkpoint that was made anew under its name is not what the rows of a comparison started from."""
+    checkpoints.save(net, tmp_path / "n" / "mine", card)
+    weights = checkpoints.read_card(tmp_path / "n" / "mine")["digests"]["backbone"]
+    said = []
+    for digest, folder in ((weights, "checkpoints/mine"), ("0" * 64, "checkpoints/mine"), ("0" * 64, "runs/other")):
+        write_json(tmp_path / "n" / "rows" / "comparison.json", comparison_fixture.comparison(weights=digest, folder=folder))
+        write(tmp_path / "R.md", tmp_path / "n")
+        said.append("is an earlier network than the `mine` above" in (tmp_path / "R.md").read_text(encoding="utf-8"))
+    assert said == [False, True, False]
+
 
 def test_cells():
     share = Spread(0.991, 0.003, 0.982, "8", 10)

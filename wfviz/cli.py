@@ -62,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--epochs", type=_positive(int), help="default: the backbone's recipe")
     sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs); default: the backbone's recipe")
     sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe's, or that of the optimizer")
+    sub.add_argument("--rest-lr", type=_positive(float), metavar="LR",
+                     help="peak learning rate of what muon leaves to SGD in a CNN (norms, biases, the last layer), such as 0.6: better; default: --lr")
     sub.add_argument("--weight-decay", type=_from_zero(float), help="default: the recipe's, or that of the optimizer")
     sub.add_argument("--batch-size", type=_positive(int), default=128)
     sub.add_argument("--sizes", type=_sizes, default=(), metavar="PX,PX,...",

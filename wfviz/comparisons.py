@@ -86,6 +86,12 @@ class Comparison:
         there = {row["method"] for row in self.rows if row["state"] == "done"}
         return tuple(name for name in self.methods if name in there)
 
+    def starts_from(self, card: dict) -> bool | None:
+        """Whether the original is the network of a checkpoint, by the digest of its weights; None where one of them does not say."""
+        digests, started = card.get("digests") or {}, (self.about.get("original") or {}).get("weights")
+        known = [digests[key] for key in ("backbone", "weights") if digests.get(key)]
+        return started in known if started and known else None
+
     def title(self, method: str) -> str:
         return next(row["title"] for row in self.rows if row["method"] == method)
 

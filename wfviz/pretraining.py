@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -219,17 +219,25 @@ def _check_sizes(net: nn.Module, backbone: BackboneSpec, spec: PretrainSpec) -> 
 def _optimizer(net: nn.Module, backbone: BackboneSpec, spec: PretrainSpec) -> torch.optim.Optimizer:
     """sgd has Nesterov's momentum; muon is timm's for a transformer (matrices, the rest by NAdamW) and ours for a CNN."""
     groups = _groups(net, spec.weight_decay)
-    if spec.optimizer == "muon" and recipe(backbone.name).transformer:
+    transformer = recipe(backbone.name).transformer
+    if spec.rest_lr is not None:
+        if spec.optimizer != "muon" or transformer:
+            raise WfvizError("a rate for the rest (--rest-lr) goes with the optimizer muon and a CNN; leave it out")
+        filters = [p for p in net.parameters() if p.ndim >= 3]
+        rest = _groups(net, spec.weight_decay, but=filters)
+        groups = [{"params": filters}] + [{**group, "times": spec.rest_lr / spec.lr} for group in rest]
+    if spec.optimizer == "muon" and transformer:
         from timm.optim import Muon
 
         return Muon(groups, lr=spec.lr, nesterov=True)
     return optimizer("momentum" if spec.optimizer == "sgd" else spec.optimizer, groups, spec.lr)
 
 
-def _groups(net: nn.Module, weight_decay: float) -> list[dict]:
-    """Weights decay; biases, norms and embeddings (fewer than two dimensions, or named so) do not."""
-    decay = [p for n, p in net.named_parameters() if p.ndim >= 2 and "embed" not in n and "token" not in n]
-    ids = {id(p) for p in decay}
+def _groups(net: nn.Module, weight_decay: float, but: Sequence[Tensor] = ()) -> list[dict]:
+    """Weights decay; biases, norms and embeddings (fewer than two dimensions, or named so) do not. Those of `but` are left out."""
+    ids = {id(p) for p in but}
+    decay = [p for n, p in net.named_parameters() if p.ndim >= 2 and "embed" not in n and "token" not in n and id(p) not in ids]
+    ids |= {id(p) for p in decay}
     rest = [p for p in net.parameters() if id(p) not in ids]
     return [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 

@@ -55,7 +55,7 @@ def write(path: Path, *folders: str | Path) -> None:
     found = [comparisons.read(folder) for folder in comparisons.find(*where)]
     if not cards and not found:
         raise WfvizError(f"there is neither a checkpoint nor a comparison under {', '.join(map(str, where))}")
-    text = "\n".join([HEAD, *_networks(cards), *_paper(cards), *(part for one in found for part in _comparison(one))]).rstrip() + "\n"
+    text = "\n".join([HEAD, *_networks(cards), *_paper(cards), *(part for one in found for part in _comparison(one, cards))]).rstrip() + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -120,7 +120,7 @@ def _paper(cards: list[tuple[Path, dict]]) -> list[str]:
     return ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", words, table(head, rows)]
 
 
-def _comparison(found: comparisons.Comparison) -> list[str]:
+def _comparison(found: comparisons.Comparison, cards: list[tuple[Path, dict]]) -> list[str]:
     about = found.about
     head = ["method"] + [f"{s.name} {ARROWS[s.better]}" for s in SCORES]
     rows = [[_title(line), *(cell(line.scores[s.name], s.unit) for s in SCORES)] for line in lines(found, "test")]
@@ -134,6 +134,9 @@ def _comparison(found: comparisons.Comparison) -> list[str]:
         f"{relearned if found.limit else ''}attack: AUC of the strongest membership attack. probe: recall of the class by a linear probe on "
         "the features. CKA: to the retrained network.",
     ]
+    origin = Path((about.get("original") or {}).get("folder") or "")
+    if any(folder.name == origin.name and found.starts_from(card) is False for folder, card in cards):
+        words.append(f"The original of these rows is an earlier network than the `{origin.name}` above, so the command gives other numbers with that one.")
     failed = [f"- {row['title']}, {found.classes[row['forget']]}: {row['error']}" for row in found.rows if row["state"] == "failed"]
     price = table(["method", *(f"time for {k}" for k in many), *(f"stored for {k}" for k in many)], paid)
     return [f"## Comparison `{found.name}`: {found.dataset}, {about['backbone'].get('name', '')}\n", "\n\n".join(words) + "\n",

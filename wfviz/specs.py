@@ -80,6 +80,7 @@ class PretrainSpec(Spec):
     batch_size: int = 128
     optimizer: str | None = None  # sgd (Nesterov momentum 0.9), muon (filters or matrices) or adamw
     lr: float | None = None  # peak of a one-cycle schedule
+    rest_lr: float | None = None  # peak for what muon leaves to SGD in a CNN: norms, biases, the last layer; None: as lr
     weight_decay: float | None = None
     label_smoothing: float = 0.1
     sizes: tuple[int, ...] = ()  # px in equal parts of the epochs, small ones first: faster; (): the whole size throughout

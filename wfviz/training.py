@@ -69,8 +69,9 @@ def optimizer(name: str, parameters: list, lr: float, weight_decay: float = 0.0)
 
 
 def set_lr(opt: torch.optim.Optimizer, lr: float) -> None:
+    """Every group gets lr, or "times" as much if it says so."""
     for group in opt.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("times", 1)
 
 
 def one_cycle(step: int, total: int, warm_up: float = 0.2) -> float:

@@ -74,11 +74,8 @@ def fitting(found: Mapping[str, Comparison], network: cached.Network) -> tuple[s
 
 def same_original(comparison: Comparison, network: cached.Network) -> bool:
     """Whether a comparison starts from the network: the same backbone; where that is not known, the same answer to every test picture, counted."""
-    digests, started = network.card.get("digests") or {}, comparison.about.get("original", {}).get("weights")
-    known = [digests[key] for key in ("backbone", "weights") if digests.get(key)]
-    if started and known:
-        return started in known
-    return bool(all_open(comparison, network))
+    known = comparison.starts_from(network.card)
+    return bool(all_open(comparison, network)) if known is None else known
 
 
 def all_open(comparison: Comparison, network: cached.Network) -> int:
