@@ -77,7 +77,7 @@ def test_bars_show_the_mean_and_every_class():
 def test_relearning_ends_with_the_longest():
     figure = audit.relearning_figure(traces([0, 0.9], [0, 0.1, 0.2, 0.9]), 0.9, 100)
     assert figure.data[1].x == (0, 1, 2, 3) and figure.layout.xaxis.range[1] == pytest.approx(3.09)
-    assert figure.layout.shapes[0].y0 == 90
+    assert figure.layout.shapes[0].y0 == 90 and figure.layout.annotations[0].xanchor == "left"  # lines end at the goal on the right
     assert not audit.relearning_figure(traces([0], [0]), NAN, 0).layout.shapes
     assert figure.layout.xaxis.dtick == 1  # whole epochs, each once
     assert audit.relearning_figure(traces([0] * 30, [0]), 0.9, 100).layout.xaxis.dtick is None

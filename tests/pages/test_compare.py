@@ -12,7 +12,7 @@ from tests.pages.conftest import ROOT, widget
 from wfviz.checkpoints import read_card
 from wfviz.cli import parser
 from wfviz.comparisons import read
-from wfviz.scores import lines
+from wfviz.scores import SCORES, Spread, lines
 from wfviz.ui import cached, compared, screening
 
 VIEWS = {"confusion": 3, "accuracy": 2, "features": 2 + 3}
@@ -210,6 +210,12 @@ def test_how_the_rows_were_made(compare, stored):
     made = next(d.value for d in test.dataframe if "Settings" in d.value.columns)
     assert list(made["Method"])[:2] == ["Original", "Retrained without the class"] and set(made["Settings"]) == {"lr 0.1"} and all(made["Source"])
     assert json.loads((stored / "beta" / "comparison.json").read_text())["command"] in [c.value for c in test.code]
+
+
+def test_cells_say_no_more_than_was_measured():
+    what = next(one for one in SCORES if one.name == "relearn")
+    told = [screening.cell(what, Spread(mean, std, 1, "cat", 10, never), False) for mean, std, never in ((1.3, 0.458, 0), (3, 0, 0), (11.25, 2.04, 2), (100, 0, 10))]
+    assert told == ["1.3 ± 0.5", "3 ± 0", "≥ 11.2 ± 2", "> 100"]
 
 
 def test_settings_read_as_words():

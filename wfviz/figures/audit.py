@@ -58,9 +58,9 @@ def relearning_figure(traces: Sequence[Trace], goal: float, limit: int) -> go.Fi
             type="line", x0=0, x1=1, xref="paper", y0=100 * goal, y1=100 * goal, line={"color": style.LINE, "width": 2, "dash": "dot"}
         )
         figure.add_annotation(
-            x=1, xref="paper", y=100 * goal, text="as before", showarrow=False, xanchor="right", yanchor="bottom",
+            x=0, xref="paper", y=100 * goal, text="as before", showarrow=False, xanchor="left", yanchor="bottom",
             font={"size": 11, "color": style.TEXT},
-        )  # fmt: skip
+        )  # fmt: skip; a line starts low and ends where it has reached the goal, on the right
     figure.update_xaxes(
         range=[-0.02 * end, 1.03 * end], title={"text": "epochs of relearning", "standoff": 6}, fixedrange=True, showgrid=False,
         linecolor=style.LINE, nticks=7, dtick=1 if end <= 6 else None, tickformat=",d",  # an epoch has no half

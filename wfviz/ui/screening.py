@@ -69,7 +69,9 @@ def _written(what: Score, value: float) -> str:
         return short_bytes(value)
     if what.unit == "share":
         return f"{100 * value:.1f}"
-    return f"{value:.3g}" if what.unit == "epochs" else f"{value:.3f}" if what.unit == "nats" else f"{value:.2f}"
+    if what.unit == "epochs":
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.3f}" if what.unit == "nats" else f"{value:.2f}"
 
 
 def frame(shown: Sequence[Line], worst: bool, names: dict[str, str]) -> pd.DataFrame:
