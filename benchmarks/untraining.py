@@ -52,7 +52,7 @@ def main() -> None:
 
     net = WFNet(model, len(data.classes), how.layers, classes=data.classes, inputs=data.inputs, alpha_start=how.alpha_start).to(device)
     with tempfile.TemporaryDirectory() as folder:
-        one_round = seconds(lambda: untrain(net, data, how, Path(folder), make_accelerator(device.type)))
+        one_round = seconds(lambda: untrain(net, data, how, Path(folder), make_accelerator(device.type, how.precision)))
     ascent = methods.get("negative_gradient")
 
     def ascend(c: int, **settings) -> float:
