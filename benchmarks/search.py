@@ -1,10 +1,12 @@
 """Which settings untrain best? Variations of two losses, one at a time, judged on the validation split.
 
     python -m benchmarks.search --dataset digits --backbone cnn --from checkpoints/digits-cnn --out search.jsonl [--only NAME ...]
+    python -m benchmarks.search ... --try lambda_forget=0.1,lambda_gates=0.01 lambda_forget=0.2 --set steps=300,expansion=1 --curves 20
 
 Every line of the file is one variation: Acc_r and Acc_f over all classes (mean and worst), the change of Acc_r against
-the original (mean and worst), the share of gates below 0.5 ("closed"), the share between 0.05 and 0.95 ("middle"), and
-the seconds of the round. The test split is never looked at. Lines that are there already are not done again.
+the original (mean and worst), the share of gates below 0.5 ("closed"), the share between 0.05 and 0.95 ("middle"),
+with `--curves` the areas under insertion and deletion (mean over the classes), and the seconds of the round. The test
+split is never looked at. Lines that are there already are not done again.
 
     python -m benchmarks.search --table search.jsonl        # prints them as a table
 """
@@ -12,16 +14,19 @@ the seconds of the round. The test split is never looked at. Lines that are ther
 import argparse
 import json
 import tempfile
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from wfviz import checkpoints
 from wfviz.data import load_data
 from wfviz.filtering import WFNet
 from wfviz.metrics.accuracy import evaluate, summary
-from wfviz.specs import BackboneSpec
+from wfviz.metrics.curves import MODES, curves
+from wfviz.specs import BackboneSpec, UntrainSpec
 from wfviz.substitutes import learning_data
 from wfviz.training import make_accelerator
 from wfviz.untraining import spec_for, untrain
@@ -55,6 +60,8 @@ AROUND_TEACHER: dict[str, dict] = {
 }
 VARIATIONS = {k: {**FIRST, **v} for k, v in AROUND_FIRST.items()} | {k: {**TEACHER, **v} for k, v in AROUND_TEACHER.items()}
 
+FIELDS = {field.name for field in fields(UntrainSpec)} - {"name", "seed", "layers", "learn_from"}
+
 
 def shares(net: WFNet) -> dict[str, float]:
     """Of all gates, those below 0.5 and those between 0.05 and 0.95."""
@@ -63,13 +70,31 @@ def shares(net: WFNet) -> dict[str, float]:
 
 
 def table(path: Path) -> str:
-    """The lines of a file in Markdown, in percent and percentage points."""
-    rows = ["| variation | Acc_r against the original ↑ (worst class) | Acc_f ↓ (worst class) | closed | halfway | seconds |", "|---|---|---|---|---|---|"]
-    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+    """The lines of a file in Markdown, in percent and percentage points; areas as they are."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    areas = [mode for mode in MODES if any(mode in line for line in lines)]
+    heads = ["variation", "Acc_r against the original ↑ (worst class)", "Acc_f ↓ (worst class)", "closed", "halfway"]
+    heads += [f"{mode} {'↑' if mode == 'insertion' else '↓'}" for mode in areas] + ["seconds"]
+    rows = [heads, ["---"] * len(heads)]
+    for line in lines:
         percent = {k: 100 * v for k, v in line.items() if isinstance(v, float)}
-        rows.append("| {name} | {change:+.2f} ({worst:+.2f}) | {acc_f:.2f} ({acc_f_worst:.2f}) | {closed:.1f} | {middle:.1f} | {seconds:.0f} |".format(
-            **percent | {"seconds": line["seconds"]}, name=line["name"], change=percent["acc_r_change"], worst=percent["acc_r_change_worst"]))
-    return "\n".join(rows)
+        row = [line["name"], "{acc_r_change:+.2f} ({acc_r_change_worst:+.2f})", "{acc_f:.2f} ({acc_f_worst:.2f})", "{closed:.1f}", "{middle:.1f}"]
+        row += [f"{line[mode]:.3f}" if mode in line else "" for mode in areas] + [f"{line['seconds']:.0f}"]
+        rows.append([cell.format(**percent) for cell in row])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def changes(text: str) -> dict:
+    """{"lambda_forget": 0.1, "retain_loss": "teacher"} of "lambda_forget=0.1,retain_loss=teacher"."""
+    found = {}
+    for key, equals, value in (part.partition("=") for part in text.split(",") if part):
+        if not equals or key not in FIELDS:
+            raise argparse.ArgumentTypeError(f"{key!r} of {text!r} is none of {', '.join(sorted(FIELDS))}, each written NAME=VALUE")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
 
 
 def main() -> None:
@@ -81,6 +106,9 @@ def main() -> None:
     parser.add_argument("--data-root")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", default=["*"], help="names or patterns of variations")
+    parser.add_argument("--try", dest="tried", nargs="+", type=lambda text: (text, changes(text)), metavar="NAME=VALUE,...", help="own variations of the preset `default`, in place of the named ones")
+    parser.add_argument("--set", dest="common", type=changes, default={}, metavar="NAME=VALUE,...", help="what all variations have in common")
+    parser.add_argument("--curves", type=int, default=0, metavar="N", help="insertion and deletion over N pictures a class of the validation split (0: none)")
     parser.add_argument("--learn-from", default="train", help="as in `wfviz untrain`; the validation split still judges")
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
@@ -90,14 +118,15 @@ def main() -> None:
         parser.error("--dataset, --backbone, --from and --out are needed")
     data = load_data(args.dataset, args.data_root)
     backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
-    accelerator = make_accelerator()
+    variations = dict(args.tried) if args.tried else VARIATIONS
+    accelerator = make_accelerator(precision=args.common.get("precision", "auto"))
     data = data.to(accelerator.device)
     done = {(line["name"], line["seed"]) for line in map(json.loads, args.out.read_text().splitlines())} if args.out.exists() else set()
-    for name, changes in VARIATIONS.items():
+    for name, changed in variations.items():
         for seed in range(args.seeds):
             if (name, seed) in done or not any(fnmatchcase(name, pattern) for pattern in args.only):
                 continue
-            spec = spec_for(args.backbone, "default", **changes, seed=seed)
+            spec = spec_for(args.backbone, "default", **{**args.common, **changed, "seed": seed})
             plain = checkpoints.load_backbone(args.source, backbone)
             net = WFNet(plain, len(data.classes), spec.layers, classes=data.classes, inputs=data.inputs, alpha_start=spec.alpha_start)
             learned = learning_data(data, args.learn_from, net.to(accelerator.device).eval(), args.data_root, seed)
@@ -109,6 +138,9 @@ def main() -> None:
             line = {"name": name, "seed": seed, "seconds": about["seconds"], "best_step": about["best_step"], **shares(net)}
             for key in ("acc_r", "acc_f", "acc_r_change"):
                 line |= {key: found[key]["mean"], f"{key}_worst": found[key]["worst"]}
+            if args.curves:
+                areas = curves(net, data.val, per_class=args.curves, orders=("gates",))
+                line |= {mode: float(np.nanmean(areas.auc(mode))) for mode in MODES}
             line = {k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}
             with open(args.out, "a") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")

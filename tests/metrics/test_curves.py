@@ -85,6 +85,13 @@ def test_curves_are_those_of_weights_multiplied_one_by_one(net, plain, pictures,
             assert np.allclose(run[c], slow, rtol=1e-4), (c, seed)
 
 
+def test_an_order_alone_is_what_it_is_among_the_others(net, pictures, found):
+    alone = curves(net, pictures, per_class=2, fractions=FRACTIONS, orders=("gates",))
+    for mode in MODES:
+        assert list(getattr(alone, mode)) == ["gates"]
+        assert np.allclose(getattr(alone, mode)["gates"], getattr(found, mode)["gates"], rtol=1e-4, equal_nan=True)
+
+
 def test_ends(found):
     for order in ORDERS:
         assert np.allclose(found.insertion[order][:, :4, -1], 1, atol=1e-5)  # all gates open: the original

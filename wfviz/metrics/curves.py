@@ -66,28 +66,27 @@ def curves(
     per_class: int = 50,
     seeds: int = 5,
     fractions: tuple[float, ...] = FRACTIONS,
+    orders: tuple[str, ...] = ORDERS,
     batch_size: int = 512,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Curves:
-    """All curves of every class over the first `per_class` pictures of it; `progress` gets classes done."""
+    """The curves of every class over the first `per_class` pictures of it, in each of `orders`; `progress` gets classes done."""
     n = len(net.classes)
-    found: dict[str, dict[str, list]] = {mode: {order: [] for order in ORDERS} for mode in MODES}
+    found: dict[str, dict[str, list]] = {mode: {order: [] for order in orders} for mode in MODES}
     rows = net.gates()
     for c in range(n):
         where = (pictures.labels == c).nonzero()[:, 0][:per_class]
         if not len(where):  # nothing to measure on: a gap in every curve
             for mode in MODES:
-                for order in ORDERS:
+                for order in orders:
                     found[mode][order].append(np.full((seeds if order == "random" else 1, len(fractions)), np.nan))
             continue
         x = normalize(pictures.take(where).to(net.device), net.inputs)
-        relevance = {"gates": [{name: 1 - kinds["weight"][c] for name, kinds in rows.items()}]}
-        relevance["random"] = [_random(rows, seed) for seed in range(seeds)]
-        relevance["weight norm"] = [{name: layer.inner.weight.flatten(1).norm(dim=1) for name, layer in net.gated().items()}]
-        if rows.keys() == (response := responses(net, x)).keys():
-            relevance["activation"] = [response]
+        relevance = {order: _relevance(net, x, c, order, rows, seeds) for order in orders}
         before = net(x).softmax(1)[:, c].mean()
         for order, several in relevance.items():
+            if not several:
+                continue
             ranks = [{name: _ranks(score) for name, score in scores.items()} for scores in several]
             for mode in MODES:
                 values = [_curve(net, x, c, rank, mode, rows, fractions, batch_size) / before for rank in ranks]
@@ -95,6 +94,19 @@ def curves(
         progress(1)
     stacked = {mode: {order: np.stack(v, axis=1).astype(np.float32) for order, v in found[mode].items() if len(v) == n} for mode in MODES}
     return Curves(np.array(fractions, dtype=np.float32), **stacked)
+
+
+def _relevance(net: WFNet, x: Tensor, c: int, order: str, rows: dict, seeds: int) -> list[dict[str, Tensor]]:
+    """Scores of the filters in an order, {layer: [F]}, highest moved first: a set a seed where it is random, none where they cannot be measured."""
+    match order:
+        case "gates":
+            return [{name: 1 - kinds["weight"][c] for name, kinds in rows.items()}]
+        case "random":
+            return [_random(rows, seed) for seed in range(seeds)]
+        case "weight norm":
+            return [{name: layer.inner.weight.flatten(1).norm(dim=1) for name, layer in net.gated().items()}]
+    response = responses(net, x)
+    return [response] if rows.keys() == response.keys() else []
 
 
 def moved(rank: Tensor, fractions: tuple[float, ...]) -> Tensor:
