@@ -79,4 +79,5 @@ def spreads(found: Mapping[str, dict | None]) -> None:
             said = "–" if values is None else (
                 f"**{100 * values['mean']:.1f} ± {100 * values['std']:.1f} %**"
                 + (f", worst: {plain(called(values['worst_class']))}, {percent(values['worst'])}" if percent(values["worst"]) != percent(values["mean"]) else ""))  # fmt: skip
+            said = said.replace(" %", "\u00a0%")  # a number and its unit stay on one line
             st.markdown(f"{name} {GOOD[name]} over all classes {said}", help=definition(name))

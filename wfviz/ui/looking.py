@@ -131,7 +131,7 @@ def large(state: State, look: Look | None) -> None:
         st.markdown(f"**{plain(words)}**")
         picture, chances = st.columns([2, 3], gap="small", wrap=False)
         picture.image(samples.png(look.pixels), width="stretch", alt=words)
-        picture.caption(f"what the network sees: {state.network.size} × {state.network.size} pixels")
+        picture.caption(f"what the network sees: {state.network.size}\u00a0×\u00a0{state.network.size}\u00a0pixels")
         with chances:
             chart(bars.probability_bars(state.network.classes, look.before, look.after, state.together), words, "chances")
 
