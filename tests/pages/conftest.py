@@ -26,11 +26,11 @@ def open_page(monkeypatch):
 
 @pytest.fixture
 def shown():
-    """Everything a page says in text, without Markdown's backslashes."""
+    """Everything a page says in text, without Markdown's backslashes and with ordinary spaces."""
 
     def text(test: AppTest) -> str:
         kinds = (test.title, test.subheader, test.markdown, test.caption, test.warning, test.error, test.info)
-        return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+        return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "").replace("\u00a0", " ")
 
     return text
 

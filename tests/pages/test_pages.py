@@ -168,7 +168,7 @@ def test_network_can_be_changed(open_page):
 def test_the_accuracy_in_the_side_bar_is_the_one_of_the_card(open_page):
     card = json.loads((ROOT / "checkpoints" / "digits-cnn" / "card.json").read_text())
     said = "\n".join(str(c.value) for c in open_page().sidebar.caption)
-    assert f"{100 * card['metrics']['test']['accuracy']:.1f} % right" in said
+    assert f"{100 * card['metrics']['test']['accuracy']:.1f}\u00a0% right" in said  # on one line
 
 
 def test_documents_are_read_beside_the_pages(open_page, shown):

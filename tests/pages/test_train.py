@@ -223,7 +223,7 @@ def test_cards_of_all_states(open_page, shown, made_up):
     assert buttons(test) == ["start", "cancel_fourth", "cancel_third", "resume_second", "resume_first"]
     bars = test.get("progress")
     assert [bar.value for bar in bars] == [0, 25]
-    assert "waits for 1 run before it" in bars[0].text and "untraining: 25 %, 6 s left" in bars[1].text
+    assert "waits for 1 run before it" in bars[0].text and "untraining: 25 %, 6 s left" in bars[1].text.replace("\u00a0", " ")
     alts = [chart.proto.alt for chart in test.get("plotly_chart")]
     assert sum("Untraining, step 50 of 200: loss 1.5, Acc_r 80.0 % ↑, Acc_f 30.0 % ↓" in alt for alt in alts) == 2
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from wfviz.figures.style import called, percent
-from wfviz.ui.words import plain
+from wfviz.ui.words import plain, together
 
 DEFINITIONS = {
     "Acc_f": "Accuracy on the pictures of the forgotten classes while they are forgotten. Lower is better, ideal: 0 %.",
@@ -79,5 +79,4 @@ def spreads(found: Mapping[str, dict | None]) -> None:
             said = "–" if values is None else (
                 f"**{100 * values['mean']:.1f} ± {100 * values['std']:.1f} %**"
                 + (f", worst: {plain(called(values['worst_class']))}, {percent(values['worst'])}" if percent(values["worst"]) != percent(values["mean"]) else ""))  # fmt: skip
-            said = said.replace(" %", "\u00a0%")  # a number and its unit stay on one line
-            st.markdown(f"{name} {GOOD[name]} over all classes {said}", help=definition(name))
+            st.markdown(together(f"{name} {GOOD[name]} over all classes {said}"), help=definition(name))

@@ -5,11 +5,17 @@ import re
 from wfviz.errors import WfvizError
 
 COMMAND = "`python -m wfviz"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMG]?B|ms|s|min|h)(?!\w))")
 
 
 def plain(text: str) -> str:
-    """Text from outside (class names, file names) with Markdown's signs made harmless."""
-    return re.sub(r"([\\`*_\[\]<>$~|#]|:(?=\w))", r"\\\1", text)
+    """Text from outside (class names, file names) with Markdown's signs made harmless; a number and its unit stay on one line."""
+    return together(re.sub(r"([\\`*_\[\]<>$~|#]|:(?=\w))", r"\\\1", text))
+
+
+def together(text: str) -> str:
+    """Text in which no line breaks between a number and its unit."""
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 def sentence(error: WfvizError) -> str:
