@@ -93,6 +93,15 @@ def test_the_environment_names_files(tmp_path, monkeypatch, capsys):
     assert "there is no file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["plugin first", "plugin last"])
+def test_methods_are_listed_with_those_of_a_plugin_wherever_it_is_named(tmp_path, capsys, before):
+    (tmp_path / "one.py").write_text(PLUGIN)
+    words = ["--plugin", str(tmp_path / "one.py"), "--list-methods"]
+    with pytest.raises(SystemExit) as end:
+        main(["compare", *(words if before else [words[2], *words[:2]])])
+    assert end.value.code == 0 and "my_own" in capsys.readouterr().out
+
+
 def test_no_plugin_costs_nothing():
     script = "import sys; from wfviz import plugins; plugins.from_environment(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -18,13 +18,14 @@ from nothing to a network that forgets on request:
   streamlit run app.py
 several GPUs or machines: accelerate launch -m wfviz untrain ...
 """
+LIST = "--list-methods"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code (0, 2 for bad input, 130 when interrupted)."""
     alone = argv is None  # this process is for this command
     argv = sys.argv[1:] if alone else list(argv)
-    args = parser().parse_args(argv)
+    args = parser().parse_args(sorted(argv, key=lambda word: word == LIST))  # which ends the parsing, and is to know every --plugin
     args.argv = argv
     if alone and getattr(args, "data_root", None):
         os.environ["WFVIZ_DATA"] = args.data_root  # for every other data set as well: `--set wfnet.learn_from=cifar10`
@@ -122,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     _where(sub)
     sub.add_argument("--from", dest="source", metavar="DIR", help="checkpoint of the original; without it, one is trained first")
     sub.add_argument("--methods", default="all", help="names, comma-separated, or all; --list-methods tells them, and kga.freeze=12 is kga with a setting changed")
-    sub.add_argument("--list-methods", action=_ListMethods, help="print the methods with their settings, those of a --plugin before it as well, and end")
+    sub.add_argument(LIST, action=_ListMethods, help="print the methods with their settings, those of a --plugin as well, and end")
     sub.add_argument("--classes", default="all", help="classes by name or number, comma-separated, or all")
     sub.add_argument("--seeds", default="0", help="comma-separated (0)")
     sub.add_argument("--relearn", type=_from_zero(int), default=100, metavar="N", help="limit of the relearn time in epochs; 0: leave it out (100)")
