@@ -83,6 +83,20 @@ def test_relearning_ends_with_the_longest():
     assert audit.relearning_figure(traces([0] * 30, [0]), 0.9, 100).layout.xaxis.dtick is None
 
 
+@pytest.mark.parametrize(
+    ("lines", "side"),
+    [
+        (([0, 0.95], [0, *[0.5] * 20]), "right"),  # one that is back at once, in a long chart
+        (([0, 1.0], [0, *[0.5] * 99]), "right"),
+        (([0, 0.95], [0.85] * 21), "right"),  # below the name
+        (([0, 0.95], [0.5] * 15 + [0.9] * 6), "center"),  # one on either side
+        (([0.92] * 21, [0] * 21), "left"),  # no room anywhere
+    ],
+)
+def test_no_line_runs_through_the_name_of_the_goal_where_there_is_room(lines, side):
+    assert audit.relearning_figure(traces(*lines), 0.9, 100).layout.annotations[0].xanchor == side
+
+
 def test_attack_curves_stand_on_chance():
     figure = audit.roc_figure(scores.GRID, traces(scores.GRID, scores.GRID**0.5))
     assert figure.data[0].x == figure.data[0].y == (0, 1) and len(figure.data) == 3 and figure.data[2].y[25] == 0.5

@@ -57,16 +57,29 @@ def relearning_figure(traces: Sequence[Trace], goal: float, limit: int) -> go.Fi
         figure.add_shape(
             type="line", x0=0, x1=1, xref="paper", y0=100 * goal, y1=100 * goal, line={"color": style.LINE, "width": 2, "dash": "dot"}
         )
+        where, anchor = _free(traces, goal, end)
         figure.add_annotation(
-            x=0, xref="paper", y=100 * goal, text="as before", showarrow=False, xanchor="left", yanchor="bottom",
+            x=where, xref="paper", y=100 * goal, text="as before", showarrow=False, xanchor=anchor, yanchor="bottom",
             font={"size": 11, "color": style.TEXT},
-        )  # fmt: skip; a line starts low and ends where it has reached the goal, on the right
+        )  # fmt: skip
     figure.update_xaxes(
         range=[-0.02 * end, 1.03 * end], title={"text": "epochs of relearning", "standoff": 6}, fixedrange=True, showgrid=False,
         linecolor=style.LINE, nticks=7, dtick=1 if end <= 6 else None, tickformat=",d",  # an epoch has no half
     )  # fmt: skip
     figure.update_yaxes(range=[-3, 104], fixedrange=True, gridcolor=style.LINE, gridwidth=0.5, zeroline=False, **SHARES)
     return style.bare(figure, HEIGHT, showlegend=True, legend=LEGEND, margin={"l": 46, "r": 8, "t": 52, "b": 42})
+
+
+def _free(traces: Sequence[Trace], goal: float, end: int) -> tuple[float, str]:
+    """Where on the line at `goal` no trace runs through its name: part of the width, and the side of the name that lies there."""
+    places = ((0.0, "left"), (1.0, "right"), (0.5, "center"), (0.25, "center"), (0.75, "center"))
+    for where, anchor in places:
+        first = where - {"left": 0, "center": 0.08, "right": 0.16}[anchor]
+        at = end * np.linspace(first, first + 0.16, 400)  # a line can rise within one epoch of a hundred
+        heights = [np.interp(at[at <= len(trace.values) - 1], range(len(trace.values)), trace.values) for trace in traces]
+        if not any(((y > goal - 0.02) & (y < goal + 0.1)).any() for y in heights):
+            return where, anchor
+    return places[0]
 
 
 def roc_figure(grid: np.ndarray, traces: Sequence[Trace]) -> go.Figure:
