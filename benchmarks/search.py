@@ -60,7 +60,7 @@ AROUND_TEACHER: dict[str, dict] = {
 }
 VARIATIONS = {k: {**FIRST, **v} for k, v in AROUND_FIRST.items()} | {k: {**TEACHER, **v} for k, v in AROUND_TEACHER.items()}
 
-FIELDS = {field.name for field in fields(UntrainSpec)} - {"name", "seed", "layers", "learn_from"}
+FIELDS = {field.name for field in fields(UntrainSpec)} - {"name", "seed", "layers", "learn_from", "precision"}
 
 
 def shares(net: WFNet) -> dict[str, float]:
@@ -78,9 +78,9 @@ def table(path: Path) -> str:
     rows = [heads, ["---"] * len(heads)]
     for line in lines:
         percent = {k: 100 * v for k, v in line.items() if isinstance(v, float)}
-        row = [line["name"], "{acc_r_change:+.2f} ({acc_r_change_worst:+.2f})", "{acc_f:.2f} ({acc_f_worst:.2f})", "{closed:.1f}", "{middle:.1f}"]
-        row += [f"{line[mode]:.3f}" if mode in line else "" for mode in areas] + [f"{line['seconds']:.0f}"]
-        rows.append([cell.format(**percent) for cell in row])
+        row = [line["name"], f"{percent['acc_r_change']:+.2f} ({percent['acc_r_change_worst']:+.2f})", f"{percent['acc_f']:.2f} ({percent['acc_f_worst']:.2f})"]
+        row += [f"{percent['closed']:.1f}", f"{percent['middle']:.1f}"]
+        rows.append(row + [f"{line[mode]:.3f}" if mode in line else "" for mode in areas] + [f"{line['seconds']:.0f}"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--set", dest="common", type=changes, default={}, metavar="NAME=VALUE,...", help="what all variations have in common")
     parser.add_argument("--curves", type=int, default=0, metavar="N", help="insertion and deletion over N pictures a class of the validation split (0: none)")
     parser.add_argument("--learn-from", default="train", help="as in `wfviz untrain`; the validation split still judges")
+    parser.add_argument("--precision", default="auto", help="as in `wfviz untrain`")
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     if args.table:
@@ -119,14 +120,14 @@ def main() -> None:
     data = load_data(args.dataset, args.data_root)
     backbone = BackboneSpec(args.backbone, len(data.classes), data.inputs.channels, data.inputs.size)
     variations = dict(args.tried) if args.tried else VARIATIONS
-    accelerator = make_accelerator(precision=args.common.get("precision", "auto"))
+    accelerator = make_accelerator(precision=args.precision)
     data = data.to(accelerator.device)
     done = {(line["name"], line["seed"]) for line in map(json.loads, args.out.read_text().splitlines())} if args.out.exists() else set()
     for name, changed in variations.items():
         for seed in range(args.seeds):
             if (name, seed) in done or not any(fnmatchcase(name, pattern) for pattern in args.only):
                 continue
-            spec = spec_for(args.backbone, "default", **{**args.common, **changed, "seed": seed})
+            spec = spec_for(args.backbone, "default", **{**args.common, **changed, "precision": args.precision, "seed": seed})
             plain = checkpoints.load_backbone(args.source, backbone)
             net = WFNet(plain, len(data.classes), spec.layers, classes=data.classes, inputs=data.inputs, alpha_start=spec.alpha_start)
             learned = learning_data(data, args.learn_from, net.to(accelerator.device).eval(), args.data_root, seed)

@@ -6,6 +6,7 @@ import torch
 
 from wfviz.backbones import CNN
 from wfviz.data import Pictures
+from wfviz.errors import WfvizError
 from wfviz.filtering import WFNet
 from wfviz.metrics import curves as module
 from wfviz.metrics.curves import MODES, ORDERS, curves, moved, responses, summary
@@ -90,6 +91,11 @@ def test_an_order_alone_is_what_it_is_among_the_others(net, pictures, found):
     for mode in MODES:
         assert list(getattr(alone, mode)) == ["gates"]
         assert np.allclose(getattr(alone, mode)["gates"], getattr(found, mode)["gates"], rtol=1e-4, equal_nan=True)
+
+
+def test_an_order_that_there_is_not(net, pictures):
+    with pytest.raises(WfvizError, match="activation"):
+        curves(net, pictures, per_class=1, orders=("activations",))
 
 
 def test_ends(found):

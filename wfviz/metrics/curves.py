@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from wfviz.data import Pictures
+from wfviz.errors import WfvizError, nearest
 from wfviz.filtering import WFNet
 from wfviz.metrics.accuracy import spread
 from wfviz.pictures import normalize
@@ -105,8 +106,10 @@ def _relevance(net: WFNet, x: Tensor, c: int, order: str, rows: dict, seeds: int
             return [_random(rows, seed) for seed in range(seeds)]
         case "weight norm":
             return [{name: layer.inner.weight.flatten(1).norm(dim=1) for name, layer in net.gated().items()}]
-    response = responses(net, x)
-    return [response] if rows.keys() == response.keys() else []
+        case "activation":
+            response = responses(net, x)
+            return [response] if rows.keys() == response.keys() else []
+    raise WfvizError(nearest(order, ORDERS, "order"))
 
 
 def moved(rank: Tensor, fractions: tuple[float, ...]) -> Tensor:
