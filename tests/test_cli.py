@@ -205,6 +205,7 @@ BAD = [
     (["untrain", *SHORT, "--pretrained"], "no pretrained weights"),
     (["untrain", *SHORT, "--resume"], "nothing to resume"),
     (["pretrain", *DIGITS, "--resume"], "nothing to resume"),
+    (["pretrain", *DIGITS, "--patch-drop", "0.5"], "hides patches of a ViT"),
 ]
 
 
@@ -239,7 +240,7 @@ def test_bad_input_with_a_checkpoint(words, said, trained, capsys, tmp_path, mon
 @pytest.mark.parametrize(
     "words",
     [
-        [], ["retrain"], ["pretrain"], ["pretrain", *DIGITS], ["pretrain", *DIGITS, "--out", "a", "--epochs", "0"], ["pretrain", *DIGITS, "--out", "a", "--lr", "nan"], ["pretrain", *DIGITS, "--out", "a", "--skip-easy", "1"],
+        [], ["retrain"], ["pretrain"], ["pretrain", *DIGITS], ["pretrain", *DIGITS, "--out", "a", "--epochs", "0"], ["pretrain", *DIGITS, "--out", "a", "--lr", "nan"], ["pretrain", *DIGITS, "--out", "a", "--skip-easy", "1"], ["pretrain", *DIGITS, "--out", "a", "--patch-drop", "1"],
         ["pretrain", *DIGITS, "--out", "a", "--seed", "-1"], ["pretrain", *DIGITS, "--out", "a", "--seed", str(2**40)], ["pretrain", *DIGITS, "--out", "a", "--weight-decay", "inf"],
         ["untrain", *DIGITS, "--out", "a", "--steps", "x"], ["untrain", *DIGITS, "--out", "a", "--resume", "--overwrite"], ["untrain", *DIGITS, "--out", "a", "--curves", "-1"], ["untrain", *DIGITS, "--out", "a", "--steps", "3", "--epochs", "1"], ["untrain", *DIGITS, "--out", "a", "--from", "b", "--pretrained"], ["untrain", *DIGITS, "--out", "a", "--overw"],
         ["evaluate", "a", "--split", "val"], ["bake", "a", "--out", "b"],

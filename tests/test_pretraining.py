@@ -5,8 +5,10 @@ import signal
 from dataclasses import replace
 
 import pytest
+import timm.layers
 import timm.optim
 import torch
+from timm.layers import PatchDropout
 
 from wfviz import pretraining
 from wfviz.backbones import build, recipe
@@ -40,7 +42,7 @@ def entries(folder) -> list[tuple]:
 @pytest.mark.parametrize(("name", "optimizer", "part"), [("cnn", "adamw", 0), ("test_resnet", "muon", 0.5), ("squeezenet1_1", "sgd", 0), ("vit_micro", "muon", 0)])  # plain, BatchNorm, dropout, matrices
 def test_interrupted_and_resumed_is_uninterrupted(name, optimizer, part, data, tmp_path, monkeypatch):
     backbone, how = spec(name)
-    how = replace(how, optimizer=optimizer, skip_easy=part, cutout=round(8 * part), rest_lr=0.1 if part else None)
+    how = replace(how, optimizer=optimizer, skip_easy=part, cutout=round(8 * part), rest_lr=0.1 if part else None, patch_drop=0.5 if name == "vit_micro" else 0)
     accelerator = make_accelerator("cpu")
     whole, about = pretrain(data, backbone, how, tmp_path / "whole", accelerator, show=False)
     assert (about["state"], about["epochs"]) == ("done", 3.0) and not whole.training and {p.name for p in (tmp_path / "whole").iterdir()} == {"log.jsonl", STATE}
@@ -123,6 +125,33 @@ def test_easy_pictures_are_left_out(data, tmp_path, monkeypatch):
     pretrain(data, backbone, replace(how, skip_easy=0.9), tmp_path, make_accelerator("cpu"), show=False)
     learned = [size for place, size in enumerate(sizes) if place % 4 < 3]  # three steps and a look at the validation split
     assert learned[:3] == [8] * 3 and learned[-3:] == [8] * 3 and min(learned) < 8 and sum(learned[3:-3]) < 0.9 * 8 * 18
+
+
+def test_patches_that_are_not_shown(data, tmp_path, monkeypatch):
+    """While it learns, the class token and the part that is left go in, others at every step; afterwards, and for the validation split, all."""
+    backbone, how = spec("vit_micro", 2)
+    seen = []
+
+    class Noted(PatchDropout):
+        def forward(self, x):
+            out = super().forward(x)
+            kept = (x[:, 1:, None] == out[:, None, 1:]).all(-1).any(-1)  # [B, patches]
+            assert torch.equal(out[:, 0], x[:, 0]) and torch.equal(kept.sum(1), torch.full((len(x),), out.shape[1] - 1))
+            seen.append(kept)
+            return out
+
+    monkeypatch.setattr(timm.layers, "PatchDropout", Noted)
+    net, _ = pretrain(data, backbone, replace(how, patch_drop=0.75), tmp_path, make_accelerator("cpu"), show=False)
+    assert [int(kept.sum(1)[0]) for kept in seen] == ([16] * 3 + [64]) * 2  # of 8 x 8 patches; three steps of learning and a look at the validation split, an epoch
+    assert not torch.equal(seen[0], seen[1]) and not torch.equal(seen[0][0], seen[0][1])
+    assert torch.equal(net.train()(x := torch.rand(2, 3, 32, 32)), net.eval()(x))
+
+
+def test_patches_of_a_network_without(data, tmp_path):
+    backbone, how = spec("cnn")
+    with pytest.raises(WfvizError, match="--patch-drop hides patches of a ViT, and cnn has none"):
+        pretrain(data, backbone, replace(how, patch_drop=0.5), tmp_path / "new", make_accelerator("cpu"), show=False)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(("name", "kind"), [("test_resnet", Muon), ("vit_micro", timm.optim.Muon)])

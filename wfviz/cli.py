@@ -59,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("pretrain", help="train an ordinary classifier", description="Train an ordinary classifier.")
     _what(sub)
     _how(sub)
-    sub.add_argument("--from", dest="source", metavar="DIR", help="go on from the network of a checkpoint; default: from random weights")
+    sub.add_argument("--from", dest="source", metavar="DIR",
+                     help="go on from the network of a checkpoint; one for other pictures or classes gives all but its classifier; default: from random weights")
     sub.add_argument("--epochs", type=_positive(int), help="default: the backbone's recipe")
     sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs); default: the backbone's recipe")
     sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe's, or that of the optimizer")
@@ -73,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
                      help="hide a square of this side in every picture, elsewhere every time, such as 12 of 32: learns more slowly and further; default: 0")
     sub.add_argument("--skip-easy", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
                      help="leave out this part of the pictures that are known well already, such as 0.5: faster; default: 0")
+    sub.add_argument("--patch-drop", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
+                     help="show a ViT the rest of the patches alone, other ones every time, such as 0.5: twice as fast, and learns further; default: 0")
 
     sub = commands.add_parser("untrain", help="learn α: one row of gates for every class, in one round",
                               description="Learn α around a frozen classifier, for all classes in one round.")

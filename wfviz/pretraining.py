@@ -51,6 +51,7 @@ def spec_of(card: dict) -> PretrainSpec | None:
     """The settings by which the network of a checkpoint was trained, to train another like it; None: not known.
 
     One that was trained in several turns (`pretrain --from`) gives one turn: the latest's settings, for all epochs at their sizes.
+    What it brought from other data (`wfviz/transferring.py`) is not repeated: the other one starts from random weights.
     """
     made = card.get("pretraining") or {}
     if made.get("state") != "done":
@@ -59,7 +60,7 @@ def spec_of(card: dict) -> PretrainSpec | None:
     if isinstance(known.get("epochs"), float):  # as they are counted while it trains
         known["epochs"] = round(known["epochs"])
     spec = PretrainSpec.from_dict(known)
-    if "earlier" not in made:
+    if "earlier" not in made or "transferred" in made:
         return spec
     first = spec_of({**card, "pretraining": made["earlier"]})
     if first is None or None in (first.epochs, spec.epochs):
@@ -70,8 +71,8 @@ def spec_of(card: dict) -> PretrainSpec | None:
 
 
 def epochs_of(made: dict) -> float:
-    """Epochs that a network has seen in all its turns; made: "pretraining" of its card."""
-    return (made.get("epochs") or 0) + (epochs_of(made["earlier"]) if made.get("earlier") else 0)
+    """Epochs that a network has seen of its data in all its turns; made: "pretraining" of its card."""
+    return (made.get("epochs") or 0) + (epochs_of(made["earlier"]) if made.get("earlier") and "transferred" not in made else 0)
 
 
 @torch.random.fork_rng(devices=())  # the draws of whoever calls go on where they were
@@ -94,11 +95,13 @@ def pretrain(
 
     Returns the network on the CPU in eval mode and {"state": "done" | "interrupted", "epochs", "seconds",
     "val_accuracy" (None before the first epoch is over)}. Cross-entropy with label smoothing, one-cycle learning rate, shifted and (every other epoch)
-    mirrored pictures with a hidden square (`cutout`), part of the easy ones left out (`skip_easy`); the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
+    mirrored pictures with a hidden square (`cutout`), part of the easy ones left out (`skip_easy`) and of a ViT's patches
+    (`patch_drop`); the validation split is only looked at, at the size of the epoch. Raises WfvizError for sizes the network cannot take.
     """
     torch.manual_seed(spec.seed)
     net = build(backbone) if start is None else start
     _check_sizes(net, backbone, spec)
+    _drop_patches(net, backbone, spec.patch_drop)
     if spec.batch_size < 2 * accelerator.num_processes:
         raise WfvizError(f"a batch of {spec.batch_size} is too small to normalise over; take at least 2 for each process")
     if spec.cutout > backbone.size:
@@ -167,6 +170,8 @@ def pretrain(
         if step < total:
             keep_state()
     done = step >= total
+    if spec.patch_drop:
+        plain.patch_drop = nn.Identity()
     about = {
         "state": "done" if done else "interrupted", "epochs": step / per_epoch,
         "seconds": round(time.monotonic() - began, 1), "val_accuracy": accuracy,
@@ -214,6 +219,17 @@ def _check_sizes(net: nn.Module, backbone: BackboneSpec, spec: PretrainSpec) -> 
                 net.eval()(torch.zeros(1, backbone.channels, size, size))
         except (RuntimeError, AssertionError):
             raise WfvizError(f"{backbone.name} cannot take pictures of {size} px; choose other sizes, or leave them out") from None
+
+
+def _drop_patches(net: nn.Module, backbone: BackboneSpec, part: float) -> None:
+    """While it learns, a ViT sees the class token and a random 1 - `part` of the patches (PatchDropout, Liu et al. 2022, arXiv:2208.07220)."""
+    if not part:
+        return
+    if not hasattr(net, "patch_drop"):  # timm's ViTs have it, without an effect
+        raise WfvizError(f"--patch-drop hides patches of a ViT, and {backbone.name} has none; leave it out")
+    from timm.layers import PatchDropout
+
+    net.patch_drop = PatchDropout(part, num_prefix_tokens=net.num_prefix_tokens)
 
 
 def _optimizer(net: nn.Module, backbone: BackboneSpec, spec: PretrainSpec) -> torch.optim.Optimizer:

@@ -86,6 +86,7 @@ class PretrainSpec(Spec):
     sizes: tuple[int, ...] = ()  # px in equal parts of the epochs, small ones first: faster; (): the whole size throughout
     cutout: int = 0  # px of a square in every picture that is hidden, other ones every time (`cut_out` in `wfviz/data.py`)
     skip_easy: float = 0.0  # part of the pictures with a loss below the mean that a batch leaves out (`wfviz/skipping.py`), in [0, 1)
+    patch_drop: float = 0.0  # part of the patches that a ViT is not shown while it learns, other ones every time, in [0, 1)
     precision: str = "auto"  # auto (bf16 on a GPU that has it), no, bf16, fp16
     seed: int = 0
 

@@ -22,6 +22,7 @@ from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
 from wfviz.filtering.gates import class_index
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
+from wfviz.transferring import transferred
 
 INTERRUPTED = 130
 
@@ -134,11 +135,11 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
     """Train the backbone, on from that of the checkpoint `source` if given, and leave it in `folder` as a checkpoint of its own."""
     spec = pretraining.spec_for(backbone.name, spec, len(data.train))
     layers = _layers(args, backbone)  # what cannot be gated is told before the training
-    start, earlier, data = plain_network(source, backbone, data, same_classes=False) if source else (None, {}, data)
+    start, before, data = _begun(source, backbone, data, spec.seed) if source else (None, {}, data)
     net, about = pretraining.pretrain(
-        data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(earlier), resume=resume,
+        data, backbone, spec, folder, accelerator, start=start, earlier=pretraining.epochs_of(before), resume=resume,
     )
-    made = {**asdict(spec), **about, "command": command_line(args.argv), **({"earlier": earlier} if source else {})}
+    made = {**asdict(spec), **about, "command": command_line(args.argv), **before}
     if accelerator.is_main_process:
         card = {**card_of(args, data, backbone), "pretraining": made}
         wrapped = WFNet(net, len(data.classes), layers, classes=data.classes, inputs=data.inputs)
@@ -147,6 +148,16 @@ def pretrained(args, data: Data, backbone: BackboneSpec, spec: PretrainSpec, fol
             (folder / pretraining.STATE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     return net, made
+
+
+def _begun(source: str, backbone: BackboneSpec, data: Data, seed: int) -> tuple[nn.Module, dict, Data]:
+    """The network that a training goes on from, what its card will say of that, and `data` normalised as it wants its pictures."""
+    card = checkpoints.read_card(source)
+    stored = BackboneSpec.from_dict(card["backbone"])
+    net, earlier, normalised = plain_network(source, replace(stored, name=backbone.name), data, same_classes=False)
+    if (stored.channels, stored.size, [str(c) for c in card["classes"]]) == (backbone.channels, backbone.size, [str(c) for c in data.classes]):
+        return net, {"earlier": earlier}, normalised
+    return transferred(net, backbone, seed), {"earlier": earlier, "transferred": (card.get("data") or {}).get("dataset") or "other data"}, data
 
 
 def plain_network(source: str | Path, backbone: BackboneSpec, data: Data, same_classes: bool = True) -> tuple[nn.Module, dict, Data]:

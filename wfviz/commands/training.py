@@ -33,7 +33,7 @@ def pretrain(args: argparse.Namespace) -> int:
     spec = PretrainSpec(
         epochs=args.epochs, batch_size=args.batch_size, optimizer=args.optimizer, lr=args.lr,
         rest_lr=args.rest_lr, weight_decay=args.weight_decay, sizes=args.sizes, cutout=args.cutout, skip_easy=args.skip_easy,
-        precision=args.precision, seed=args.seed,
+        patch_drop=args.patch_drop, precision=args.precision, seed=args.seed,
     )
     net, about = pretrained(args, data, backbone, spec, folder, accelerator, resume=args.resume, source=args.source)
     if accelerator.is_main_process:
