@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--skip-easy", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
                      help="leave out this part of the pictures that are known well already, such as 0.5: faster; default: 0")
     sub.add_argument("--patch-drop", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
-                     help="show a ViT the rest of the patches alone, other ones every time, such as 0.5: twice as fast, and learns further; default: 0")
+                     help="show a ViT the rest of the patches alone, other ones every time, such as 0.5: twice as fast; default: 0")
 
     sub = commands.add_parser("untrain", help="learn α: one row of gates for every class, in one round",
                               description="Learn α around a frozen classifier, for all classes in one round.")
