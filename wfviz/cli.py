@@ -72,10 +72,10 @@ def parser() -> argparse.ArgumentParser:
                      help="side of the pictures in equal parts of the epochs, such as 16,24,32: small ones are faster")
     sub.add_argument("--cutout", type=_from_zero(int), default=0, metavar="PX",
                      help="hide a square of this side in every picture, elsewhere every time, such as 12 of 32: learns more slowly and further; default: 0")
-    sub.add_argument("--skip-easy", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
+    sub.add_argument("--skip-easy", type=_part(), default=0.0, metavar="PART",
                      help="leave out this part of the pictures that are known well already, such as 0.5: faster; default: 0")
-    sub.add_argument("--patch-drop", type=_number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1), default=0.0, metavar="PART",
-                     help="show a ViT the rest of the patches alone, other ones every time, such as 0.5: twice as fast; default: 0")
+    sub.add_argument("--patch-drop", type=_part(), default=0.0, metavar="PART",
+                     help="hide this part of the patches from a ViT, other ones every time, such as 0.5: twice as fast; default: 0")
 
     sub = commands.add_parser("untrain", help="learn α: one row of gates for every class, in one round",
                               description="Learn α around a frozen classifier, for all classes in one round.")
@@ -236,6 +236,10 @@ def _positive(kind):
 
 def _from_zero(kind):
     return _number(kind, f"{kind.__name__} from 0 up", lambda value: value >= 0)
+
+
+def _part():
+    return _number(float, "part from 0 up, below 1", lambda value: 0 <= value < 1)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
