@@ -80,13 +80,13 @@ def test_saved_by_the_network_itself(net, card, tmp_path):
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == [CARD, WEIGHTS]
 
 
-def test_half_precision_of_the_backbone_only(net, card, tmp_path):
+def test_half_precision(net, card, tmp_path):
     checkpoints.save(net, tmp_path, card, half=True)
     again = wfviz.load(tmp_path, "cpu")
-    assert all(torch.equal(a, b) for a, b in zip(again.alpha_parameters(), net.alpha_parameters(), strict=True))
+    assert all(torch.equal(a, b.half().float()) for a, b in zip(again.alpha_parameters(), net.alpha_parameters(), strict=True))
     assert next(again.backbone.parameters()).dtype == torch.float32
     torch.testing.assert_close(again(X, forget=ROWS), net(X, forget=ROWS), rtol=1e-2, atol=1e-2)
-    assert (tmp_path / WEIGHTS).stat().st_size < 0.8 * sum(v.numel() * 4 for v in net.state_dict().values())
+    assert (tmp_path / WEIGHTS).stat().st_size < 0.6 * sum(v.numel() * 4 for v in net.state_dict().values())
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "vit_micro"])

@@ -67,4 +67,4 @@ def test_from_the_command_line(tmp_path, capsys):
     assert checkpoints.read_card(tmp_path / "third")["pretraining"]["transferred"] == "digits"
     capsys.readouterr()
     assert main([*words, "--backbone", "cnn", "--out", str(tmp_path / "fourth")]) == 2
-    assert "holds test_resnet" in capsys.readouterr().err and not (tmp_path / "fourth").exists()
+    assert "cnn is no wider test_resnet" in capsys.readouterr().err and not (tmp_path / "fourth").exists()

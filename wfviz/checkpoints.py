@@ -50,13 +50,13 @@ def save(
     """Write a checkpoint: first the evaluation, then the weights, last the card that vouches for them.
 
     card: what is known of the making (backbone, data, seed, ...); format, class names, layers, input,
-        versions and digests are added here. half: the backbone's floating point tensors as float16.
+        versions and digests are added here. half: floating point tensors as float16, α and the backbone if it is stored.
     """
     folder = Path(folder)
     if evaluation is not None:
         save_evaluation(folder, evaluation, keep=False)
-    tensors = {f"alpha.{key}": alpha.detach() for key, alpha in net.alphas().items()} if kind == "wfnet" else {}
-    state = {k: v.half() if half and v.is_floating_point() else v for k, v in net.backbone_state().items()}
+    state = _stored(net.backbone_state(), half and with_backbone)
+    tensors = _stored({f"alpha.{key}": alpha.detach() for key, alpha in net.alphas().items()}, half) if kind == "wfnet" else {}
     if with_backbone:
         tensors |= {f"backbone.{key}": value for key, value in state.items()}
     tensors = {key: value.cpu().contiguous().clone() for key, value in tensors.items()}
@@ -77,6 +77,10 @@ def save(
         "backbone_included": with_backbone, "parameters": parameters, "digests": digests, "versions": versions(),
     }
     write_json(folder / CARD, {**card, **made})
+
+
+def _stored(tensors: dict[str, torch.Tensor], half: bool) -> dict[str, torch.Tensor]:
+    return {key: value.half() if half and value.is_floating_point() else value for key, value in tensors.items()}
 
 
 def backbone_digest(state: dict[str, torch.Tensor]) -> str:

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--retain-loss", help="labels or teacher")
     sub.add_argument("--expansion", type=_positive(int), help="χ, rows drawn for every retained picture")
     sub.add_argument("--patience", type=_from_zero(int), help="validations without progress before it stops; 0: never")
-    sub.add_argument("--half", action="store_true", help="store the backbone as float16")
+    sub.add_argument("--half", action="store_true", help="store the backbone and α as float16")
     sub.add_argument("--no-backbone", action="store_true", help="store everything but the backbone, which stays in the folder of --from")
     sub.add_argument("--no-evaluate", action="store_true", help="leave the evaluation to `evaluate`")
     sub.add_argument("--limit", type=_positive(int), default=10_000, help="random training pictures evaluated at most (10000)")

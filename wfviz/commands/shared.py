@@ -21,6 +21,7 @@ from wfviz.files import alone
 from wfviz.filtering import WFNet
 from wfviz.filtering.choice import choose_layers
 from wfviz.filtering.gates import class_index
+from wfviz.growing import grown
 from wfviz.specs import BackboneSpec, InputSpec, PretrainSpec
 from wfviz.transferring import transferred
 
@@ -154,10 +155,14 @@ def _begun(source: str, backbone: BackboneSpec, data: Data, seed: int) -> tuple[
     """The network that a training goes on from, what its card will say of that, and `data` normalised as it wants its pictures."""
     card = checkpoints.read_card(source)
     stored = BackboneSpec.from_dict(card["backbone"])
-    net, earlier, normalised = plain_network(source, replace(stored, name=backbone.name), data, same_classes=False)
+    net, earlier, normalised = plain_network(source, stored, data, same_classes=False)
+    said = {"earlier": earlier}
+    if stored.name != backbone.name:
+        net, said["grown"] = grown(net, stored, backbone.name, seed), stored.name
     if (stored.channels, stored.size, [str(c) for c in card["classes"]]) == (backbone.channels, backbone.size, [str(c) for c in data.classes]):
-        return net, {"earlier": earlier}, normalised
-    return transferred(net, backbone, seed), {"earlier": earlier, "transferred": (card.get("data") or {}).get("dataset") or "other data"}, data
+        return net, said, normalised
+    said["transferred"] = (card.get("data") or {}).get("dataset") or "other data"
+    return transferred(net, backbone, seed), said, data
 
 
 def plain_network(source: str | Path, backbone: BackboneSpec, data: Data, same_classes: bool = True) -> tuple[nn.Module, dict, Data]:

@@ -48,8 +48,8 @@ def untrain(args: argparse.Namespace) -> int:
     if args.resume and not args.no_evaluate and (left := _unjudged(args)):
         return next((code for command in left if (code := evaluate(command))), 0)
     folder = run_folder(args, untraining.STATE, pretraining.STATE)
-    if args.no_backbone and (not args.source or args.half):
-        raise WfvizError("--no-backbone leaves the network where --from finds it: name its folder there, and leave out --half")
+    if args.no_backbone and not args.source:
+        raise WfvizError("--no-backbone leaves the network where --from finds it: name its folder there")
     elsewhere = {"backbone_from": checkpoints.read_card(args.source).get("backbone_from", args.source)} if args.no_backbone else {}
     if elsewhere and Path(elsewhere["backbone_from"]).resolve() == folder.resolve():
         raise WfvizError(f"{folder} is where the network lies that --no-backbone leaves there; choose another --out")
