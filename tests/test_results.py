@@ -4,13 +4,17 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests import comparison_fixture
 from wfviz import checkpoints, comparisons
+from wfviz.backbones import build
 from wfviz.cli import main
 from wfviz.files import write_json
+from wfviz.filtering import WFNet
 from wfviz.results import cell, write
 from wfviz.scores import Spread
+from wfviz.specs import BackboneSpec
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,6 +81,18 @@ def test_a_cell_of_the_paper(tmp_path, card, net):
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
     assert "| MNIST | ResNet-18 | 94.0 % | 87.6 % | 9.68 % | 1.2 % | 0.79 | - | 0.05 | - |" in text
     assert text.count("| open | ") == 14 and "--cells mnist-vgg16` does it" in text  # the first that is open
+    assert "qkv alone" not in text
+
+
+@pytest.mark.parametrize(("layers", "marked"), [(None, False), (("blocks.*",), True)])
+def test_a_vit_with_more_gates_than_the_papers(tmp_path, layers, marked):
+    spec = BackboneSpec("vit_micro", 3, 1, 8)
+    whole = {"pictures": 10, "accuracy": 0.9, **{k: {"mean": 0.5, "std": 0.0, "worst": 0.5, "worst_class": "1"} for k in ("acc_r", "acc_f")}}
+    card = {"backbone": {**spec.to_dict(), "name": "vit_tiny"}, "data": {"dataset": "mnist"}, "metrics": {"train": whole}}
+    checkpoints.save(WFNet(build(spec), 3, layers), tmp_path / "n" / "one", card)
+    write(tmp_path / "R.md", tmp_path / "n")
+    text = (tmp_path / "R.md").read_text(encoding="utf-8")
+    assert ("| MNIST | ViT-T \\* | 93.5 % | 50.0 % |" in text) == marked == ("qkv alone" in text)
 
 
 def test_frozen_blocks_stand_beside_those_of_the_source(tmp_path):

@@ -60,7 +60,8 @@ def parser() -> argparse.ArgumentParser:
     _what(sub)
     _how(sub)
     sub.add_argument("--from", dest="source", metavar="DIR",
-                     help="go on from the network of a checkpoint; one for other pictures or classes gives all but its classifier; default: from random weights")
+                     help="go on from the network of a checkpoint; one for other pictures or classes gives all but its classifier, "
+                     "and a wider --backbone begins with the answers of the narrower one; default: from random weights")
     sub.add_argument("--epochs", type=_positive(int), help="default: the backbone's recipe")
     sub.add_argument("--optimizer", help="sgd, adamw, or muon (fewer epochs); default: the backbone's recipe")
     sub.add_argument("--lr", type=_positive(float), help="peak learning rate; default: the recipe's, or that of the optimizer")
@@ -87,7 +88,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--preset", default="default", help="default, deep (works on the features as well) or paper (Poppi et al. 2024)")
     sub.add_argument("--learn-from", metavar="WHAT", help="train (default), or without the training set: val (one half of the validation split), "
                      "synthetic (made from the network), photos (crops of two photographs), or another data set or folder")
-    sub.add_argument("--layers", help="gated layers, comma-separated names or patterns such as 'layer4.*'")
+    sub.add_argument("--layers", help="gated layers, comma-separated names or patterns such as 'layer4.*'; 'blocks.*' for all of a ViT, "
+                     "which forgets better than qkv alone; default: the paper's, convolutions or qkv")
     length = sub.add_mutually_exclusive_group()
     length.add_argument("--steps", type=_positive(int), help="optimiser steps at most")
     length.add_argument("--epochs", type=_positive(float), help="the same in epochs")

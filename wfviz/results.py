@@ -110,12 +110,15 @@ def _paper(cards: list[tuple[Path, dict]]) -> list[str]:
         seen, areas = (card.get("metrics") or {}).get("train"), card.get("curves") or {}
         missing += [] if seen else [f"{dataset}-{backbone}"]
         own = [f"{seen[k]['mean']:.1%}".replace("%", " %") for k in ("acc_r", "acc_f")] if seen else ["open", "open"]
-        rows.append([NAMES[dataset], NAMES[backbone], f"{kept} %", own[0], f"{gone} %", own[1],
+        more = backbone.startswith("vit") and not all(layer.endswith("qkv") for layer in card.get("layers", ()))
+        rows.append([NAMES[dataset], NAMES[backbone] + " \\*" * more, f"{kept} %", own[0], f"{gone} %", own[1],
                      f"{insertion:.2f}", _area(areas.get("insertion")), f"{deletion:.2f}", _area(areas.get("deletion"))])
     head = ["data", "backbone", "Acc_r ↑ paper", "ours", "Acc_f ↓ paper", "ours", "insertion ↑ paper", "ours (random)", "deletion ↓ paper", "ours (random)"]
     words = "The paper reports accuracies on the training split, so does this table; ours on the test split stand above, and our curves are of test pictures."
     if missing:
         words += f' "open" has not been trained: `python -m wfviz reproduce all --cells {missing[0]}` does it, one cell at a time, and `python -m wfviz results checkpoints comparisons runs` shows it.'
+    if any(row[1].endswith("*") for row in rows):
+        words += " \\* Gates on every layer of the blocks, where the paper has them on qkv alone."
     words += "\n"
     return ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", words, table(head, rows)]
 
