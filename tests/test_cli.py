@@ -136,7 +136,7 @@ def test_a_network_is_trained_further(trained, capsys, tmp_path):
     out = run(capsys, "info", tmp_path / "more")[1]
     assert before["command"] in out and card["command"] in out
     code, _, err = run(capsys, "pretrain", "--dataset", "digits", "--backbone", "vit_micro", "--from", trained / "classifier", "--out", tmp_path / "other")
-    assert code == 2 and "holds cnn" in err and not (tmp_path / "other").exists()
+    assert code == 2 and "is no wider cnn" in err and not (tmp_path / "other").exists()
     assert run(capsys, *further, "--seed", 1, "--out", tmp_path / "again")[0] == 0  # other orders, but what was held out before stays so
     again = checkpoints.read_card(tmp_path / "again")
     assert (again["seed"], again["data"], again["digests"]["data"]) == (1, before["data"], before["digests"]["data"])
