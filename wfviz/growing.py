@@ -18,7 +18,7 @@ def grown(source: nn.Module, stored: BackboneSpec, name: str, seed: int = 0) -> 
     """The network `name` for the pictures and classes of `source`, which is built by `stored`; on the CPU, in eval mode.
 
     Every channel is there k times and every weight is shared among the k that it reads now, in unequal parts drawn by `seed`, so
-    that the copies learn different things (Net2WiderNet, Chen et al. 2016, section 2.2; for ViTs: Wang et al. 2024, LEMON, section 4).
+    that the copies learn different things (Net2WiderNet, Chen et al. 2016; with unequal parts, for ViTs as well: LEMON, Wang et al. 2024).
     A layer normalisation does not notice copies, and an attention head needs its old width: heads are copied whole.
     Raises WfvizError where `name` is no wider `stored.name` or would not answer as it does.
     """
