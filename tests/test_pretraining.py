@@ -279,16 +279,16 @@ def test_how_a_stored_network_was_trained():
 
 
 def test_how_a_network_of_several_turns_was_trained():
-    """One turn of all their epochs, every epoch at its size, with the latest's settings."""
+    """One turn of all their epochs, every epoch at its size, with the longest's settings: a last short one at a low rate is none to train by."""
     first = {**PretrainSpec(epochs=8, lr=0.1, sizes=(16, 24)).to_dict(), "state": "done", "epochs": 8.0}
     second = {**PretrainSpec(epochs=3, lr=0.06, sizes=(24, 32, 32)).to_dict(), "state": "done", "epochs": 3.0}
     card = {"backbone": {"size": 32}, "pretraining": {**second, "earlier": first}}
-    assert spec_of(card) == PretrainSpec(epochs=11, lr=0.06, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32))
+    assert spec_of(card) == PretrainSpec(epochs=11, lr=0.1, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32))
     third = {**PretrainSpec(epochs=2, lr=0.01).to_dict(), "state": "done", "epochs": 2.0}
     once_more = spec_of({**card, "pretraining": {**third, "earlier": card["pretraining"]}})
     assert epochs_of({**third, "earlier": card["pretraining"]}) == 13 and epochs_of(first) == 8 and epochs_of({}) == 0
-    assert once_more == PretrainSpec(epochs=13, lr=0.01, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32, 32, 32))
-    plain = {**card, "pretraining": {**third, "earlier": third}}
-    assert spec_of(plain) == PretrainSpec(epochs=4, lr=0.01)
+    assert once_more == PretrainSpec(epochs=13, lr=0.1, sizes=(16,) * 4 + (24,) * 4 + (24, 32, 32, 32, 32))
+    plain = {**card, "pretraining": {**third, "earlier": {**third, "lr": 0.02}}}
+    assert spec_of(plain) == PretrainSpec(epochs=4, lr=0.01), "as long: the later one"
     for unknown in ({}, {**first, "state": "interrupted"}):
         assert spec_of({**card, "pretraining": {**second, "earlier": unknown}}) is None

@@ -50,29 +50,37 @@ def spec_for(backbone: str, spec: PretrainSpec, pictures: int) -> PretrainSpec:
 def spec_of(card: dict) -> PretrainSpec | None:
     """The settings by which the network of a checkpoint was trained, to train another like it; None: not known.
 
-    One that was trained in several turns (`pretrain --from`) gives one turn: the latest's settings, for all epochs at their sizes.
-    What it brought from other data (`wfviz/transferring.py`) is not repeated: the other one starts from random weights.
+    One that was trained in several turns (`pretrain --from`) gives one turn: the settings of the longest, and of the latest of those,
+    for all epochs at their sizes. What it brought from other data (`wfviz/transferring.py`) is not repeated: the other one starts from random weights.
     """
-    made = card.get("pretraining") or {}
+    turns = [_turn(made) for made in _turns(card.get("pretraining") or {})]
+    if None in turns or len(turns) > 1 and None in [turn.epochs for turn in turns]:
+        return None
+    if len(turns) == 1:
+        return turns[0]
+    size = card["backbone"]["size"]
+    sizes = tuple(_size_of(turn, epoch) or size for turn in turns for epoch in range(turn.epochs))
+    longest = max(reversed(turns), key=lambda turn: turn.epochs)
+    return replace(longest, epochs=len(sizes), sizes=sizes if set(sizes) != {size} else ())
+
+
+def _turns(made: dict) -> list[dict]:
+    """The turns on a network's own data, the first one first; made: "pretraining" of its card."""
+    return [*(_turns(made["earlier"]) if "earlier" in made and "transferred" not in made else []), made]
+
+
+def _turn(made: dict) -> PretrainSpec | None:
     if made.get("state") != "done":
         return None
     known = {f.name: made[f.name] for f in fields(PretrainSpec) if f.name in made}
     if isinstance(known.get("epochs"), float):  # as they are counted while it trains
         known["epochs"] = round(known["epochs"])
-    spec = PretrainSpec.from_dict(known)
-    if "earlier" not in made or "transferred" in made:
-        return spec
-    first = spec_of({**card, "pretraining": made["earlier"]})
-    if first is None or None in (first.epochs, spec.epochs):
-        return None
-    size = card["backbone"]["size"]
-    sizes = tuple(_size_of(one, epoch) or size for one in (first, spec) for epoch in range(one.epochs))
-    return replace(spec, epochs=len(sizes), sizes=sizes if set(sizes) != {size} else ())
+    return PretrainSpec.from_dict(known)
 
 
 def epochs_of(made: dict) -> float:
     """Epochs that a network has seen of its data in all its turns; made: "pretraining" of its card."""
-    return (made.get("epochs") or 0) + (epochs_of(made["earlier"]) if made.get("earlier") and "transferred" not in made else 0)
+    return sum(turn.get("epochs") or 0 for turn in _turns(made))
 
 
 @torch.random.fork_rng(devices=())  # the draws of whoever calls go on where they were
