@@ -60,7 +60,7 @@ AROUND_TEACHER: dict[str, dict] = {
 }
 VARIATIONS = {k: {**FIRST, **v} for k, v in AROUND_FIRST.items()} | {k: {**TEACHER, **v} for k, v in AROUND_TEACHER.items()}
 
-FIELDS = {field.name for field in fields(UntrainSpec)} - {"name", "seed", "layers", "learn_from", "precision"}
+FIELDS = {field.name for field in fields(UntrainSpec)} - {"name", "seed", "learn_from", "precision"}
 
 
 def shares(net: WFNet) -> dict[str, float]:
@@ -85,13 +85,13 @@ def table(path: Path) -> str:
 
 
 def changes(text: str) -> dict:
-    """{"lambda_forget": 0.1, "retain_loss": "teacher"} of "lambda_forget=0.1,retain_loss=teacher"."""
+    """{"lambda_forget": 0.1, "retain_loss": "teacher"} of "lambda_forget=0.1,retain_loss=teacher"; layers=*.qkv+*.fc1 names several."""
     found = {}
     for key, equals, value in (part.partition("=") for part in text.split(",") if part):
         if not equals or key not in FIELDS:
             raise argparse.ArgumentTypeError(f"{key!r} of {text!r} is none of {', '.join(sorted(FIELDS))}, each written NAME=VALUE")
         try:
-            found[key] = json.loads(value)
+            found[key] = tuple(value.split("+")) if key == "layers" else json.loads(value)
         except ValueError:
             found[key] = value
     return found
@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=["*"], help="names or patterns of variations")
     parser.add_argument("--try", dest="tried", nargs="+", type=lambda text: (text, changes(text)), metavar="NAME=VALUE,...", help="own variations of the preset `default`, in place of the named ones")
     parser.add_argument("--set", dest="common", type=changes, default={}, metavar="NAME=VALUE,...", help="what all variations have in common")
+    parser.add_argument("--limit", type=int, metavar="N", help="judge on N random pictures of the validation split (default: all)")
     parser.add_argument("--curves", type=int, default=0, metavar="N", help="insertion and deletion over N pictures a class of the validation split (0: none)")
     parser.add_argument("--learn-from", default="train", help="as in `wfviz untrain`; the validation split still judges")
     parser.add_argument("--precision", default="auto", help="as in `wfviz untrain`")
@@ -135,7 +136,7 @@ def main() -> None:
                 about = untrain(net, learned, spec, Path(folder), accelerator, show=False)
             if about["state"] == "interrupted":
                 raise SystemExit(130)
-            found = summary(evaluate(net.requires_grad_(False).eval(), data.val, "val"), "val", data.classes)
+            found = summary(evaluate(net.requires_grad_(False).eval(), data.val.sample(args.limit), "val"), "val", data.classes)
             line = {"name": name, "seed": seed, "seconds": about["seconds"], "best_step": about["best_step"], **shares(net)}
             for key in ("acc_r", "acc_f", "acc_r_change"):
                 line |= {key: found[key]["mean"], f"{key}_worst": found[key]["worst"]}
