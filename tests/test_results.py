@@ -81,7 +81,12 @@ def test_a_cell_of_the_paper(tmp_path, card, net):
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
     assert "| MNIST | ResNet-18 | 94.0 % | 87.6 % | 9.68 % | 1.2 % | 0.79 | - | 0.05 | - |" in text
     assert text.count("| open | ") == 14 and "--cells mnist-vgg16` does it" in text  # the first that is open
-    assert "qkv alone" not in text
+    assert "qkv alone" not in text and "the paper's own settings" not in text
+    theirs = {**made, "untraining": {"name": "paper", "steps": 300}, "metrics": {"train": {**whole, "accuracy": 0.5, "acc_r": {**whole["acc_r"], "mean": 0.5}}}}
+    checkpoints.save(net, tmp_path / "n" / "another", theirs)  # comes first by its name
+    write(tmp_path / "R.md", tmp_path / "n")
+    ours, same = (tmp_path / "R.md").read_text(encoding="utf-8").split("the paper's own settings")
+    assert "| MNIST | ResNet-18 | 94.0 % | 87.6 % | 9.68 % |" in ours and "| MNIST | ResNet-18 | 94.0 % | 50.0 % | 9.68 % | 1.2 % | 0.79 | - | 0.05 | - | 300 |" in same
 
 
 @pytest.mark.parametrize(("layers", "marked"), [(None, False), (("blocks.*",), True)])

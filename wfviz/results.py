@@ -102,25 +102,42 @@ def _area(areas: dict | None) -> str:
 
 
 def _paper(cards: list[tuple[Path, dict]]) -> list[str]:
-    """The paper's WF-Nets beside ours, cell by cell; what was not trained says so."""
-    rows, missing = [], []
-    for (dataset, backbone), (kept, gone, insertion, deletion) in PAPER.items():
-        ours = [card for _, card in cards if (card.get("data") or {}).get("dataset") == dataset and card["backbone"].get("name") == backbone]
-        card = next((card for card in ours if (card.get("metrics") or {}).get("train")), {})
-        seen, areas = (card.get("metrics") or {}).get("train"), card.get("curves") or {}
-        missing += [] if seen else [f"{dataset}-{backbone}"]
-        own = [f"{seen[k]['mean']:.1%}".replace("%", " %") for k in ("acc_r", "acc_f")] if seen else ["open", "open"]
-        more = backbone.startswith("vit") and not all(layer.endswith("qkv") for layer in card.get("layers", ()))
-        rows.append([NAMES[dataset], NAMES[backbone] + " \\*" * more, f"{kept} %", own[0], f"{gone} %", own[1],
-                     f"{insertion:.2f}", _area(areas.get("insertion")), f"{deletion:.2f}", _area(areas.get("deletion"))])
-    head = ["data", "backbone", "Acc_r ↑ paper", "ours", "Acc_f ↓ paper", "ours", "insertion ↑ paper", "ours (random)", "deletion ↓ paper", "ours (random)"]
+    """The paper's WF-Nets beside ours, cell by cell; what was not trained says so. Rounds with the paper's own settings have a table of theirs."""
+    seen = [card for _, card in cards if (card.get("metrics") or {}).get("train")]
+    by_preset = [[card for card in seen if (_round(card).get("name") == "paper") is paper] for paper in (False, True)]
+    ours, theirs = ({key: _first(key, of) for key in PAPER} for of in by_preset)
+    missing = ["-".join(key) for key, card in ours.items() if not card]
+    rows = [_beside(key, card) for key, card in ours.items()]
     words = "The paper reports accuracies on the training split, so does this table; ours on the test split stand above, and our curves are of test pictures."
     if missing:
         words += f' "open" has not been trained: `python -m wfviz reproduce all --cells {missing[0]}` does it, one cell at a time, and `python -m wfviz results checkpoints comparisons runs` shows it.'
     if any(row[1].endswith("*") for row in rows):
         words += " \\* Gates on every layer of the blocks, where the paper has them on qkv alone."
-    words += "\n"
-    return ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", words, table(head, rows)]
+    head = ["data", "backbone", "Acc_r ↑ paper", "ours", "Acc_f ↓ paper", "ours", "insertion ↑ paper", "ours (random)", "deletion ↓ paper", "ours (random)"]
+    parts = ["## Beside the paper (Poppi et al. 2024, Tables 1 and 2)\n", f"{words}\n", table(head, rows)]
+    if any(theirs.values()):
+        same = [[*_beside(key, card), str(_round(card).get("steps", "-"))] for key, card in theirs.items() if card]
+        parts += ["The same with the paper's own settings (preset `paper`), for so many steps:\n", table([*head, "steps"], same)]
+    return parts
+
+
+def _round(card: dict) -> dict:
+    return card.get("untraining") or {}
+
+
+def _first(key: tuple[str, str], cards: list[dict]) -> dict:
+    """The first network of a cell (data set, backbone); {} where there is none."""
+    return next((card for card in cards if ((card.get("data") or {}).get("dataset"), card["backbone"].get("name")) == key), {})
+
+
+def _beside(key: tuple[str, str], card: dict) -> list[str]:
+    """A row: the paper's numbers for a cell, and beside them those of `card`, or "open"."""
+    kept, gone, insertion, deletion = PAPER[key]
+    areas = card.get("curves") or {}
+    own = [f"{card['metrics']['train'][k]['mean']:.1%}".replace("%", " %") for k in ("acc_r", "acc_f")] if card else ["open", "open"]
+    more = key[1].startswith("vit") and not all(layer.endswith("qkv") for layer in card.get("layers", ()))
+    return [NAMES[key[0]], NAMES[key[1]] + " \\*" * more, f"{kept} %", own[0], f"{gone} %", own[1],
+            f"{insertion:.2f}", _area(areas.get("insertion")), f"{deletion:.2f}", _area(areas.get("deletion"))]
 
 
 def _comparison(found: comparisons.Comparison, cards: list[tuple[Path, dict]]) -> list[str]:
