@@ -175,16 +175,13 @@ def test_what_is_shipped_works_and_tells_nothing_of_the_machine_it_was_made_on(f
     else:  # the network comes from a command
         gates = [gate for kinds in checkpoints.read_gates(folder).values() for gate in kinds.values()]
         assert sum(gate.size for gate in gates) == card["parameters"]["gates"] and {len(gate) for gate in gates} == {len(card["classes"])}
-        source = Path(card["backbone_from"])
-        shipped = source.parent.name == "checkpoints" and checkpoints.read_card(folder.parent / source.name)["backbone_included"]
-        assert shipped or f" --out {source}" in checkpoints.commands(card)[-2]
+        assert f" --out {card['backbone_from']}" in checkpoints.commands(card)[-2]
     stored = checkpoints.read_evaluation(folder)
     assert {"test", "train"} <= set(stored.splits)
     for split in stored.splits:
         again = summary(stored, split, tuple(card["classes"]))
-        assert card["metrics"][split]["acc_f"] == pytest.approx(again["acc_f"])
-        if card["untraining"]["name"] != "paper":  # those show what its settings give, good or bad
-            assert again["acc_f"]["mean"] < 0.02 and again["acc_r"]["mean"] > again["original_acc_r"]["mean"] - 0.03
+        assert card["metrics"][split]["acc_f"] == pytest.approx(again["acc_f"]) and again["acc_f"]["mean"] < 0.02
+        assert again["acc_r"]["mean"] > again["original_acc_r"]["mean"] - 0.03
     text = (folder / CARD).read_text()
     assert not [root for root in ("/tmp", "/work", "/home", "/root") if root in text]
     assert str(card["seed"]) and " untrain " in card["command"]
