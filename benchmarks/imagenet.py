@@ -1,6 +1,6 @@
 """A thousand classes: SqueezeNet 1.1 with ImageNet weights, untrained on one picture a class, before and after.
 
-    python -m benchmarks.imagenet --pictures DIR --weights squeezenet1_1.safetensors [--size 224] [--steps 600]
+    python -m benchmarks.imagenet --pictures DIR --weights squeezenet1_1.safetensors [--size 224] [--steps 600] [--set retain_loss=teacher] [--precision bf16]
 
 DIR holds one picture a class, in the order of the classes when sorted by name (n01440764_tench.jpg, ...). That is far too
 little to judge generalisation by: the same pictures are learned from and judged. It shows that a round for a thousand
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.search import changes
 from wfviz.backbones import build
 from wfviz.data import IMAGENET_STATISTICS, SUFFIXES, Data, FilePictures, Pictures
 from wfviz.filtering import WFNet
@@ -44,6 +45,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--set", type=changes, default={}, metavar="NAME=VALUE,...", help="other settings of the round")
+    parser.add_argument("--precision", default="auto", help="of the round: auto (bf16 on a GPU), bf16 or no; accuracies are taken in float32")
     args = parser.parse_args()
     inputs = InputSpec(3, args.size, *IMAGENET_STATISTICS)
     files = sorted(p for p in args.pictures.iterdir() if p.suffix.lower() in SUFFIXES)
@@ -53,8 +56,9 @@ def main() -> None:
 
     plain = build(BackboneSpec("squeezenet1_1", len(files), 3, args.size))
     plain.load_state_dict(load_file(args.weights))
-    accelerator = make_accelerator()
-    spec = spec_for("squeezenet1_1", "default", steps=args.steps, batch_size=args.batch_size, lr=args.lr, evaluate_every=max(1, args.steps // 2))
+    accelerator = make_accelerator(precision=args.precision)
+    given = {"steps": args.steps, "batch_size": args.batch_size, "lr": args.lr, "evaluate_every": max(1, args.steps // 2), "precision": args.precision} | args.set
+    spec = spec_for("squeezenet1_1", "default", **given)
     net = WFNet(plain, len(files), spec.layers, classes=data.classes, inputs=inputs, alpha_start=spec.alpha_start).to(accelerator.device)
     numbers = {"before": accuracy(net, pictures, "none")}
     start = time.perf_counter()
